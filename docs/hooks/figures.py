@@ -1,0 +1,57 @@
+"""A Matplotlib figure becomes inline SVG whose colours follow the page."""
+
+import html
+import io
+import re
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+STYLE = Path(__file__).with_name("matplotlibrc")
+THEME = {
+    "#010203": "var(--plot-ink)",
+    "#000000": "var(--plot-ink)",
+    "#ffffff": "var(--plot-paper)",
+    **{f"#0a000{i}": f"var(--plot-{i})" for i in range(1, 7)},
+}
+
+
+def style():
+    """The settings under which every figure of the book is drawn."""
+    return matplotlib.rc_context(fname=STYLE)
+
+
+def draw(figure):
+    """The figure as SVG text, the same at every build."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return out.getvalue()
+
+
+def themed(svg, prefix, alt):
+    """SVG text made fit to stand inside a page: own ids, the page's colours and fonts, an alternative text."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
+    svg = re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg)
+    width = re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]
+    svg = re.sub(
+        r"<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>",
+        rf'<svg role="img" aria-label="{html.escape(alt)}" \1 style="width: {float(width) / 12:.1f}em">'.replace("\\1", r"\g<1>"),
+        svg,
+        count=1,
+    )
+    return re.sub(r"\s*\n\s*", " ", svg).strip()
+
+
+def _tag(tag, prefix):
+    if "base64," in tag:
+        head, data, tail = re.fullmatch(r'(.*?)(base64,[^"]*)(.*)', tag, re.S).groups()
+        return _tag(head, prefix) + data.replace("\n", "") + _tag(tail, prefix)
+    tag = re.sub(r'\bid="', f'id="{prefix}-', tag)
+    tag = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", tag)
+    tag = re.sub(r"#[0-9a-f]{6}\b", lambda m: THEME.get(m[0], m[0]), tag)
+    tag = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--plot-font)", tag)
+    tag = re.sub(r"font-family: [^;\"]*", "font-family: var(--plot-font)", tag)
+    return re.sub(r"(\.\d{3})\d+", r"\1", tag)

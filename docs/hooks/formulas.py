@@ -1,0 +1,68 @@
+"""LaTeX becomes MathML at build time, and the site gets just the glyphs of STIX Two Math it uses.
+
+No script and no other host is needed to show a formula. One that cannot be converted stops the build.
+"""
+
+import importlib.util
+import io
+import re
+import unicodedata
+from html import unescape
+from pathlib import Path
+
+import math_core
+from fontTools import subset
+from mkdocs.exceptions import PluginError
+
+FORMULA = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>', re.S
+)
+TO_MATHML = math_core.LatexToMathML()
+# Chromium takes a variable's italic form from the mathematical alphabets, so the font must hold these too.
+ITALIC = {
+    unicodedata.normalize("NFKC", chr(c)): chr(c)
+    for c in (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C), 0x210E)
+    if unicodedata.name(chr(c), "")
+}
+glyphs = set()
+
+
+def on_pre_build(config):
+    glyphs.clear()
+
+
+def on_page_content(html, page, config, files):
+    return FORMULA.sub(lambda m: convert(m["latex"], m["open"] == "[", page.file.src_uri), html)
+
+
+def convert(latex, display, name):
+    """MathML for one formula as it stands in the page's HTML."""
+    latex = unescape(latex).strip()
+    try:
+        mathml = TO_MATHML.convert_with_local_state(latex, displaystyle=display)
+    except math_core.LatexError as error:
+        raise PluginError(f"{name}: cannot convert the formula {latex}\n{error}") from error
+    text = set(unescape(re.sub(r"<[^>]*>", "", mathml)))
+    glyphs.update(text, (ITALIC[c] for c in text if c in ITALIC))
+    return f'<div class="formula">{mathml}</div>' if display else mathml
+
+
+def on_post_build(config):
+    if not glyphs:
+        return
+    folder = Path(config.site_dir, "assets", "fonts")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stix-two-math.woff2").write_bytes(font(glyphs))
+
+
+def font(characters):
+    """STIX Two Math, cut down to these characters and what they stretch into, as woff2."""
+    package = importlib.util.find_spec("ziamath").submodule_search_locations[0]
+    options = subset.Options(flavor="woff2", layout_features=["*"], notdef_outline=True, name_IDs=["*"])
+    stix = subset.load_font(Path(package, "fonts", "STIXTwoMath-Regular.ttf"), options)
+    cut = subset.Subsetter(options)
+    cut.populate(unicodes=sorted(map(ord, characters)))
+    cut.subset(stix)
+    out = io.BytesIO()
+    subset.save_font(stix, out, options)
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""Fits mkdocs-jupyter's pages to the site (filled in below)."""

@@ -1,0 +1,69 @@
+"""Prints the library's source into the page, so that nothing is retyped.
+
+A line ``[source: nnfunc.ops.affine]`` becomes the statement that binds the name in its module (a function
+with its decorators, a NamedTuple, an assignment), without its docstring, and a link to its reference entry.
+A name that is not bound there stops the build.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+
+from mkdocs.exceptions import PluginError
+
+LINE = re.compile(r"^(?P<indent>[ \t]*)\[source:[ \t]*(?P<name>[\w.]+)[ \t]*\][ \t]*$", re.M)
+
+
+def on_page_markdown(markdown, page, config, files):
+    def listing(match):
+        try:
+            code = source(match["name"])
+        except (ImportError, LookupError) as error:
+            raise PluginError(f"{page.file.src_uri}: [source: {match['name']}]: {error}") from error
+        return textwrap.indent(_listing(match["name"], code), match["indent"])
+
+    return LINE.sub(listing, markdown)
+
+
+def source(name):
+    """The source of the statement that binds `name`, its docstring cut."""
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        raise LookupError("name the module too, as in nnfunc.ops.affine")
+    module = importlib.import_module(module_name)
+    text = inspect.getsource(module)
+    for node in ast.parse(text).body:
+        if attribute in _bound(node):
+            return _without_docstring(text.splitlines(), node)
+    there = getattr(getattr(module, attribute, None), "__module__", None)
+    raise LookupError(f"{module_name} does not define {attribute}" + (f", {there} does" if there else ""))
+
+
+def _bound(node):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [name.id for target in targets if target for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def _without_docstring(lines, node):
+    decorators = getattr(node, "decorator_list", [])
+    first, last = min(n.lineno for n in [node, *decorators]), node.end_lineno
+    keep = lines[first - 1 : last]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+        doc = node.body[0]
+        before, after = lines[first - 1 : doc.lineno - 1], lines[doc.end_lineno : last]
+        while after and not after[0].strip():
+            after.pop(0)
+        keep = before + (after or [" " * doc.col_offset + "..."])
+    return "\n".join(keep)
+
+
+def _listing(name, code):
+    private = any(part.startswith("_") for part in name.split("."))
+    title = f"`{name}`" if private else f"[`{name}`][{name}]"
+    return "\n".join(
+        ['<div class="source" markdown="block">', title, "{ .source-name }", "", "```python", code, "```", "", "</div>"]
+    )
