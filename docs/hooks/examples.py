@@ -2,11 +2,8 @@
 
 All fenced blocks with ``>>>`` run in order, in one namespace, under doctest; a wrong output, or a warning,
 stops the build with the page and the line. A figure that a block leaves open belongs to the next line
-
-    ![What there is to see, for those who cannot see it](figure "A caption, if it needs one")
-
-and is drawn there, so the code may stand in a closed box and the picture below it. A figure without such a
-line stops the build, and so does a line without a figure.
+``![what it shows](figure "a caption")`` (see figures.py) and is drawn there, so the code may stand in a closed
+box and the picture below it. A figure without such a line stops the build, and so does a line without a figure.
 """
 
 import contextlib
@@ -15,7 +12,6 @@ import re
 import sys
 import types
 import warnings
-from pathlib import Path
 
 import figures
 import numpy as np
@@ -28,8 +24,7 @@ import nose_plugin  # noqa: E402  (registers IGNORE_UNICODE)
 PART = re.compile(
     r"^(?P<indent>[ \t]*)(?:"
     r"(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=indent)(?P=fence)[ \t]*$"
-    r'|!\[(?P<alt>[^\]]*)\]\(figure(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
-    r")",
+    rf"|{figures.LINE})",
     re.M | re.S,
 )
 EXAMPLE = re.compile(r"^[ \t]*>>> ", re.M)
@@ -66,12 +61,8 @@ def run(markdown, name, first_line=0):
     def part(match):
         nonlocal drawn
         if match["fence"] is None:
-            if not waiting:
-                raise PluginError(f"{name}:{line(match)}: no figure was drawn above this line")
-            if not match["alt"].strip():
-                raise PluginError(f"{name}:{line(match)}: a figure needs its alternative text")
             drawn += 1
-            return _figure(match, waiting.pop(0)[1], f"fig{drawn}")
+            return figures.place(match, waiting, f"{name}:{line(match)}", f"fig{drawn}")
         if not EXAMPLE.search(match["body"]):
             return match[0]
         test = doctest.DocTestParser().get_doctest(match["body"], namespace, name, name, line(match))
@@ -80,7 +71,7 @@ def run(markdown, name, first_line=0):
         if runner.failures:
             raise PluginError("".join(report))
         for number in plt.get_fignums():
-            waiting.append((line(match), figures.draw(plt.figure(number))))
+            waiting.append(figures.draw(plt.figure(number)))
         plt.close("all")
         return _shown(match)
 
@@ -91,7 +82,7 @@ def run(markdown, name, first_line=0):
         warnings.simplefilter("error")
         shown = PART.sub(part, markdown)
     if waiting:
-        raise PluginError(f'{name}:{waiting[0][0]}: this block\'s figure has no line ![...](figure "...") below it')
+        raise PluginError(f'{name}: {len(waiting)} figure(s) without a line ![what it shows](figure "a caption")')
     outside = EXAMPLE.search(PART.sub("", markdown))
     if outside:
         raise PluginError(f"{name}: an example outside a fenced block: {outside.string[outside.start():][:60]!r}")
@@ -110,18 +101,6 @@ def _shown(match):
     body = re.sub(r"[ \t]*#[ \t]*doctest:.*", "", match["body"])
     body = body.replace("<BLANKLINE>", "").rstrip() + "\n"
     return f"{match['indent']}{match['fence']}{info}\n{body}{match['indent']}{match['fence']}"
-
-
-def _figure(match, svg, prefix):
-    alt = " ".join(match["alt"].split())
-    caption = " ".join((match["caption"] or "").split())
-    lines = [
-        '<figure class="plot" markdown="block">',
-        f'<div markdown="0">{figures.themed(svg, prefix, alt)}</div>',
-        *([f'<figcaption markdown="span">{caption}</figcaption>'] if caption else []),
-        "</figure>",
-    ]
-    return "\n".join(match["indent"] + text for text in lines)
 
 
 fresh = False

@@ -1,15 +1,23 @@
-"""A Matplotlib figure becomes inline SVG whose colours follow the page."""
+"""A Matplotlib figure becomes inline SVG whose colours follow the page.
+
+The author says where a figure goes, and what there is to see on it, by an image whose address is ``figure``:
+
+    ![What there is to see, for those who cannot see it](figure "A caption, if it needs one")
+"""
 
 import html
 import io
 import re
+import textwrap
 from pathlib import Path
 
 import matplotlib
+from mkdocs.exceptions import PluginError
 
 matplotlib.use("agg")
 
 STYLE = Path(__file__).with_name("matplotlibrc")
+LINE = r'!\[(?P<alt>[^\]]*)\]\(figure(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
 THEME = {
     "#010203": "var(--plot-ink)",
     "#000000": "var(--plot-ink)",
@@ -30,19 +38,30 @@ def draw(figure):
     return out.getvalue()
 
 
+def place(line, waiting, where, prefix):
+    """The HTML for one figure line: the first of the figures waiting for it, which is taken off the list."""
+    alt, caption = (" ".join((line[part] or "").split()) for part in ("alt", "caption"))
+    if not waiting:
+        raise PluginError(f"{where}: no figure was drawn above this line")
+    if not alt:
+        raise PluginError(f"{where}: a figure needs its alternative text")
+    figure = [
+        '<figure class="plot" markdown="block">',
+        f'<div markdown="0">{themed(waiting.pop(0), prefix, alt)}</div>',
+        *([f'<figcaption markdown="span">{caption}</figcaption>'] if caption else []),
+        "</figure>",
+    ]
+    return textwrap.indent("\n".join(figure), line["indent"])
+
+
 def themed(svg, prefix, alt):
     """SVG text made fit to stand inside a page: own ids, the page's colours and fonts, an alternative text."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg)
-    width = re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]
-    svg = re.sub(
-        r"<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>",
-        rf'<svg role="img" aria-label="{html.escape(alt)}" \1 style="width: {float(width) / 12:.1f}em">'.replace("\\1", r"\g<1>"),
-        svg,
-        count=1,
-    )
-    return re.sub(r"\s*\n\s*", " ", svg).strip()
+    box, width = re.search(r'viewBox="(0 0 ([\d.]+) [\d.]+)"', svg).groups()
+    head = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="{box}" style="width: {float(width) / 12:.1f}em">'
+    return re.sub(r"\s*\n\s*", " ", head + svg[svg.index(">") + 1 :]).strip()
 
 
 def _tag(tag, prefix):

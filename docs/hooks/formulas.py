@@ -17,6 +17,7 @@ from mkdocs.exceptions import PluginError
 FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>', re.S
 )
+PUNCTUATED = re.compile(r"<math>(?:(?!</math>).)*</math>[.,;:!?)]+", re.S)
 TO_MATHML = math_core.LatexToMathML()
 # Chromium takes a variable's italic form from the mathematical alphabets, so the font must hold these too.
 ITALIC = {
@@ -32,7 +33,8 @@ def on_pre_build(config):
 
 
 def on_page_content(html, page, config, files):
-    return FORMULA.sub(lambda m: convert(m["latex"], m["open"] == "[", page.file.src_uri), html)
+    html = FORMULA.sub(lambda m: convert(m["latex"], m["open"] == "[", page.file.src_uri), html)
+    return PUNCTUATED.sub(r'<span class="unbroken">\g<0></span>', html)
 
 
 def convert(latex, display, name):
@@ -44,6 +46,8 @@ def convert(latex, display, name):
         raise PluginError(f"{name}: cannot convert the formula {latex}\n{error}") from error
     text = set(unescape(re.sub(r"<[^>]*>", "", mathml)))
     glyphs.update(text, (ITALIC[c] for c in text if c in ITALIC))
+    if re.search("<msqrt|<mroot", mathml):
+        glyphs.add("√")  # drawn by the element, not written in it
     return f'<div class="formula">{mathml}</div>' if display else mathml
 
 

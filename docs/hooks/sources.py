@@ -9,6 +9,7 @@ import ast
 import importlib
 import inspect
 import re
+import sys
 import textwrap
 
 from mkdocs.exceptions import PluginError
@@ -62,8 +63,20 @@ def _without_docstring(lines, node):
 
 
 def _listing(name, code):
-    private = any(part.startswith("_") for part in name.split("."))
-    title = f"`{name}`" if private else f"[`{name}`][{name}]"
+    title = f"[`{name}`][{name}]" if _documented(name) else f"`{name}`"
     return "\n".join(
-        ['<div class="source" markdown="block">', title, "{ .source-name }", "", "```python", code, "```", "", "</div>"]
+        [
+            '<div class="source" markdown="block">',
+            f'<p class="source-name" markdown="span">{title}</p>',
+            "",
+            "```python",
+            code,
+            "```",
+            "</div>",
+        ]
     )
+
+
+def _documented(name):
+    module, _, attribute = name.rpartition(".")
+    return attribute in getattr(sys.modules[module], "__all__", [] if attribute.startswith("_") else [attribute])
