@@ -1,0 +1,28 @@
+"""nnfunc: neural networks as pure functions on NumPy arrays.
+
+Values, gradients, networks, initializers, optimizers, training, files and data stand at the top,
+``nnfunc.relu``; the ops and layers of the same names are ``nnfunc.ops.relu`` and ``nnfunc.layers.relu``.
+"""
+
+from . import datasets, functions, gradient, initializers, layers, networks, ops, optimizers, params, training
+from .datasets import *
+from .functions import *
+from .gradient import *
+from .initializers import *
+from .networks import *
+from .optimizers import *
+from .params import *
+from .training import *
+
+__all__ = [
+    "layers",
+    "ops",
+    *datasets.__all__,
+    *functions.__all__,
+    *gradient.__all__,
+    *initializers.__all__,
+    *networks.__all__,
+    *optimizers.__all__,
+    *params.__all__,
+    *training.__all__,
+]

@@ -1,0 +1,270 @@
+r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 5."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import layers, ops
+from .functions import Array
+from .gradient import numerical_gradient
+from .layers import EVAL, Layer, Mode, Params
+
+__all__ = ["mlp", "numerical_value_and_grad", "predict", "value_and_grad"]
+
+Loss = Callable[[Any, Any], tuple[Any, Callable[..., tuple[Any, ...]]]]
+Grad = Callable[..., tuple[Any, Params, Params]]
+
+
+def mlp(activation: Layer = layers.relu) -> Layer:
+    r"""Multi-layer perceptron, as deep as its parameters say.
+
+    $$a_1 = x W_1 + b_1, \quad z_1 = h(a_1), \quad a_2 = z_1 W_2 + b_2, \quad \dots$$
+
+    The last layer has no activation: the network gives scores.
+
+    Parameters
+    ----------
+    activation : layer
+        What follows each affine layer but the last: h.
+
+    Returns
+    -------
+    callable
+        ``net(params, x, mode=EVAL) -> (scores, pullback, stats)``, with ``net.expand(params)``.
+        `params` holds W1, b1, W2, b2, ... and nothing else.
+
+    Raises
+    ------
+    ValueError
+        By the network, if a number is missing between W1 and the last W, or a name is unknown.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, chapter 6.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> params = nn.init_mlp(0, (4, 8, 3))
+    >>> [layer.__name__ for layer in nn.mlp().expand(params)]
+    ['affine(W1, b1)', 'relu', 'affine(W2, b2)']
+    """
+
+    def expand(params):
+        depth = _depth(params)
+        hidden = [layer for i in range(1, depth) for layer in (layers.affine(i), activation)]
+        return (*hidden, layers.affine(depth))
+
+    def net(params, x, mode=EVAL):
+        return layers.serial(*expand(params))(params, x, mode)
+
+    net.expand = expand
+    return net
+
+
+def _depth(params: Mapping[str, Array]) -> int:
+    numbers = [int(name[1:]) for name in params if re.fullmatch(r"W[1-9]\d*", name)]
+    wanted = {f"{letter}{i}" for i in range(1, max(numbers, default=1) + 1) for letter in "Wb"}
+    if params.keys() != wanted:
+        raise ValueError(f"mlp: params has {', '.join(params) or 'no names'}; wanted W1, b1, W2, b2, ... without a gap")
+    return max(numbers)
+
+
+def predict(
+    net: Layer, params: Params, x: Array, stats: Mapping[str, Array] = {}, batch_size: int | None = None
+) -> Array:
+    r"""Scores of a network in evaluation.
+
+    $$\mathrm{scores} = \mathrm{net}(params, x)$$
+
+    Parameters
+    ----------
+    net : layer
+        The network.
+    params : dict of arrays
+        Its parameters.
+    x : array, shape (N, ...)
+        A batch.
+    stats : dict of arrays
+        Running statistics, if the network has any.
+    batch_size : int, optional
+        How many samples to send through at once; all of them if not given. The scores are the
+        same, a smaller batch needs less memory.
+
+    Returns
+    -------
+    array, shape (N, C)
+        Scores. [softmax][nnfunc.functions.softmax] makes them probabilities.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, with the layer in which they do not, or `batch_size` is below 1.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, section 6.2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> params = {"W1": np.array([[1.0, 2.0]]), "b1": np.array([0.5, 0.0])}
+    >>> print(nn.predict(nn.mlp(), params, np.array([[1.0], [2.0]])))
+    [[1.5 2. ]
+     [2.5 4. ]]
+    """
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"predict: batch_size is {batch_size}, wanted at least 1")
+    mode = Mode(stats, grad=False)
+    if batch_size is None or len(x) <= batch_size:
+        return net(params, x, mode)[0]
+    parts = [net(params, x[i : i + batch_size], mode)[0] for i in range(0, len(x), batch_size)]
+    return np.concatenate(parts)
+
+
+def value_and_grad(net: Layer, loss: Loss) -> Grad:
+    r"""Loss of a network and its gradient by every parameter, by backpropagation.
+
+    $$E = \mathrm{loss}(\mathrm{net}(params, x), t), \qquad
+    \mathrm{grads}[name] = \frac{\partial E}{\partial params[name]}$$
+
+    Parameters
+    ----------
+    net : layer
+        The network.
+    loss : op
+        ``loss(scores, t) -> (value, pullback)``, say
+        [softmax_cross_entropy][nnfunc.ops.softmax_cross_entropy].
+
+    Returns
+    -------
+    callable
+        ``grad(params, x, t, mode=EVAL) -> (value, grads, stats)``, with grads keyed like params.
+
+    References
+    ----------
+    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> grad = nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy)
+    >>> params = {"W1": np.zeros((1, 2)), "b1": np.zeros(2)}
+    >>> value, grads, stats = grad(params, np.array([[3.0]]), np.array([0]))
+    >>> print(round(value, 6), grads["W1"], grads["b1"])
+    0.693147 [[-1.5  1.5]] [-0.5  0.5]
+    """
+
+    def grad(params, x, t, mode=EVAL):
+        scores, pullback, stats = net(params, x, mode._replace(grad=True, dx=False))
+        value, back = loss(scores, t)
+        return value, pullback(*back())[1], stats
+
+    return grad
+
+
+def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
+    r"""Loss of a network and its gradient by every parameter, by central differences.
+
+    $$\mathrm{grads}[name]_i = \frac{E(\theta + h e_i) - E(\theta - h e_i)}{2h}$$
+
+    The differences are those of [numerical_gradient][nnfunc.gradient.numerical_gradient]; only work
+    that gives the same number each time is not repeated. What lies before the perturbed layer is
+    computed once, and in an affine layer ``W[i, j]`` moves nothing but column j of the output, by
+    ``h * x[:, i]``, so its matrix product is never taken again.
+
+    Parameters
+    ----------
+    net : layer
+        The network.
+    loss : op
+        ``loss(scores, t) -> (value, pullback)``.
+    h : float
+        The step of the differences.
+
+    Returns
+    -------
+    callable
+        ``grad(params, x, t, mode=EVAL) -> (value, grads, stats)`` like that of
+        [value_and_grad][nnfunc.networks.value_and_grad], in float64.
+
+    References
+    ----------
+    W. Press and others, "Numerical Recipes", 3rd edition, section 5.7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> grad = nn.numerical_value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy)
+    >>> params = {"W1": np.zeros((1, 2)), "b1": np.zeros(2)}
+    >>> value, grads, stats = grad(params, np.array([[3.0]]), np.array([0]))
+    >>> print(round(value, 6), grads["W1"].round(6), grads["b1"].round(6))
+    0.693147 [[-1.5  1.5]] [-0.5  0.5]
+    """
+
+    def grad(params, x, t, mode=EVAL):
+        params = {name: np.asarray(p, dtype=np.float64) for name, p in params.items()}
+        x = x.astype(np.float64, copy=False) if x.dtype.kind == "f" else x
+        chain = list(_leaves(net, params, mode._replace(grad=False)))
+        inputs, stats = [x], {}
+        for layer, inner in chain:
+            y, _, new = layer(params, inputs[-1], inner)
+            inputs.append(y)
+            stats = stats | new
+
+        def rest(k, params, x):
+            for layer, inner in chain[k:]:
+                x = layer(params, x, inner)[0]
+            return loss(x, t)[0]
+
+        users = {name: [k for k, (f, _) in enumerate(chain) if name in getattr(f, "names", params)] for name in params}
+        unused = [name for name in params if not users[name]]
+        if unused:
+            raise ValueError(f"numerical_value_and_grad: no layer uses {', '.join(unused)}")
+        grads: Params = {}
+        for k, (layer, _) in enumerate(chain):
+            names = getattr(layer, "names", ())
+            if getattr(layer, "op", None) is ops.affine and all(users[name] == [k] for name in names):
+                after = partial(rest, k + 1, params)
+                grads |= zip(names, _affine_differences(after, inputs[k], inputs[k + 1], h), strict=True)
+        for name in params.keys() - grads:
+            k = users[name][0]
+            grads |= numerical_gradient(lambda p, k=k: rest(k, params | p, inputs[k]), {name: params[name]}, h)
+        return loss(inputs[-1], t)[0], {name: grads[name] for name in params}, stats
+
+    return grad
+
+
+def _leaves(layer: Layer, params: Params, mode: Mode) -> Iterator[tuple[Layer, Mode]]:
+    if not hasattr(layer, "expand"):
+        yield layer, mode
+        return
+    for i, inner in enumerate(layer.expand(params)):
+        yield from _leaves(inner, params, mode._replace(key=mode.key and (*mode.key, i)))
+
+
+def _affine_differences(loss: Callable[[Array], Any], x: Array, y: Array, h: float) -> tuple[Array, Array]:
+    """Return the differences by W and b of ``loss(x @ W + b)``, where y is the output of the affine layer."""
+    y = y.copy()
+    seen = y.view()
+    seen.flags.writeable = False
+    rows = [*np.moveaxis(x, -1, 0), np.ones(x.shape[:-1])]
+    grad = np.zeros((len(rows), y.shape[-1]))
+    for i, row in enumerate(rows):
+        if not row.any():
+            continue
+        for j in range(y.shape[-1]):
+            column = y[..., j].copy()
+            y[..., j] = column + h * row
+            plus = loss(seen)
+            y[..., j] = column - h * row
+            grad[i, j] = (plus - loss(seen)) / (2 * h)
+            y[..., j] = column
+    return grad[:-1], grad[-1]

@@ -1,0 +1,170 @@
+r"""Files of parameters: NumPy archives without pickle, written as a whole or not at all."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .functions import Array
+from .layers import Params
+
+__all__ = ["count_params", "load_params", "save_params"]
+
+
+def save_params(path: str | Path, params: Params) -> None:
+    r"""Save parameters as an ``.npz`` file.
+
+    $$params \to \mathrm{file}$$
+
+    The file appears as a whole or not at all: it is written beside its place and then moved there.
+
+    Parameters
+    ----------
+    path : path
+        The file, used as it is given.
+    params : dict of arrays
+        What to save.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a str or holds a slash, or a value is no array of numbers.
+
+    References
+    ----------
+    The NPY format, NumPy Enhancement Proposal 1.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import nnfunc as nn
+    >>> params = nn.init_mlp(0, (784, 50, 10))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "params.npz")
+    ...     nn.save_params(path, params)
+    ...     again = nn.load_params(path)
+    >>> list(again), again["W1"].dtype, bool((again["W1"] == params["W1"]).all())
+    (['W1', 'b1', 'W2', 'b2'], dtype('float32'), True)
+    """
+    save_tree("save_params", path, params)
+
+
+def load_params(path: str | Path) -> Params:
+    r"""Load parameters from an ``.npz`` file.
+
+    $$\mathrm{file} \to params$$
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of arrays
+        In the order and the dtypes in which they were saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated or damaged, is no archive, or holds Python objects. No pickle is
+        ever read.
+    FileNotFoundError
+        If there is none.
+
+    References
+    ----------
+    The NPY format, NumPy Enhancement Proposal 1.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import nnfunc as nn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "params.npz")
+    ...     nn.save_params(path, nn.init_affine(0, 1, 2, 3))
+    ...     print(nn.load_params(path)["b1"])
+    [0. 0. 0.]
+    """
+    params = load_tree("load_params", path)
+    inner = [name for name, value in params.items() if isinstance(value, dict)]
+    if inner:
+        raise ValueError(f"load_params: {path} holds {', '.join(inner)}, as a saved state does; wanted arrays alone")
+    return params
+
+
+def count_params(params: Params) -> int:
+    r"""How many numbers the parameters are.
+
+    $$\sum_{name} |params[name]|$$
+
+    Parameters
+    ----------
+    params : dict of arrays
+        The parameters.
+
+    Returns
+    -------
+    int
+        The sum of the arrays' sizes.
+
+    References
+    ----------
+    For an affine layer: D M + M.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> nn.count_params(nn.init_mlp(0, (784, 50, 10))) == 784 * 50 + 50 + 50 * 10 + 10
+    True
+    """
+    return sum(int(np.size(p)) for p in params.values())
+
+
+def save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
+    """Save a dict of arrays and of such dicts; `where` names the caller in errors."""
+    arrays = {name: np.asarray(value) for name, value in _branches(where, tree)}
+    for name, a in arrays.items():
+        if a.dtype.kind not in "biufc":
+            raise ValueError(f"{where}: {name} is an array of dtype {a.dtype}; only numbers are saved")
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with zipfile.ZipFile(beside, "x") as archive:
+            for name, a in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, a, allow_pickle=False)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_tree(where: str, path: str | Path) -> dict[str, Any]:
+    """Load what `save_tree` saved."""
+    tree: dict[str, Any] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                with archive.open(entry) as file:
+                    *branches, name = entry.removesuffix(".npy").split("/")
+                    inner = tree
+                    for branch in branches:
+                        inner = inner.setdefault(branch, {})
+                    inner[name] = np.lib.format.read_array(file, allow_pickle=False)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{where}: {path} is no archive of arrays, or a damaged one: {error}") from error
+    return tree
+
+
+def _branches(where: str, tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
+    for name, value in tree.items():
+        if not isinstance(name, str) or "/" in name or not name:
+            raise ValueError(f"{where}: the name {name!r} cannot be saved, wanted a str without a slash")
+        if isinstance(value, Mapping):
+            yield from _branches(where, value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
