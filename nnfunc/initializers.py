@@ -6,7 +6,8 @@ function of this library may advance is a NumPy Generator, if that is what is pa
 """
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,8 @@ def _standard_deviation(scale: Scale, inputs: int, outputs: int) -> float:
         return sqrt(2 / inputs)
     if scale == "xavier":
         return sqrt(2 / (inputs + outputs))
-    if isinstance(scale, str) or not float(scale) >= 0:
-        raise ValueError(f"init: scale is {scale!r}, wanted 'he', 'xavier' or a standard deviation")
+    if not isinstance(scale, Real) or not 0 <= scale < inf:
+        raise ValueError(f"init_affine: scale is {scale!r}, wanted 'he', 'xavier' or a standard deviation")
     return float(scale)
 
 
