@@ -1,0 +1,244 @@
+"""Train a network on MNIST, or let a trained one read pictures: ``python -m nnfunc --help``."""
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import layers, networks, ops, optimizers
+from .datasets import load_mnist, read_idx
+from .functions import Array, accuracy, softmax
+from .initializers import init_mlp
+from .params import load_params, save_params
+from .training import State, checkpoints, every, fit, init_state, load_state, minibatches, progress, save_state
+from .training import train_step as step_of
+
+ACTIVATIONS = ("sigmoid", "relu", "tanh", "identity")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+SETTINGS = ("activation", "hidden", "scale", "optimizer", "lr", "batch", "seed", "dtype", "data")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if argv[:1] == ["predict"]:
+            return read_digits(predict_parser().parse_args(argv[1:]))
+        return train(train_arguments(argv))
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print("nnfunc:", error, *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
+        return 2
+
+
+def train_parser() -> argparse.ArgumentParser:
+    """Return the parser of the training command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nnfunc",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a multi-layer perceptron on MNIST and save it. "
+        "'python -m nnfunc predict --help' tells how to use it afterwards.",
+    )
+    add = parser.add_argument
+    add("--hidden", type=int, nargs="*", default=[50], metavar="N", help="neurons of each hidden layer")
+    add("--activation", choices=ACTIVATIONS, default="sigmoid", help="what follows each hidden layer")
+    add("--scale", type=_scale, default=0.01, help="standard deviation of the first weights, or 'he', or 'xavier'")
+    add("--optimizer", choices=OPTIMIZERS, default="sgd", help="the update rule")
+    add("--lr", type=float, default=0.1, help="learning rate")
+    add("--batch", type=int, default=100, help="samples in a batch")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=10_000, help="how many batches to learn from")
+    length.add_argument("--epochs", type=int, help="the same in rounds through the data")
+    add("--seed", type=int, default=0, help="decides the first weights and the order of the data")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="precision of all numbers")
+    add("--data", metavar="FOLDER", help="IDX files of another data set instead of the bundled MNIST")
+    add("--out", metavar="FOLDER", type=Path, default=Path(), help="where params.npz, run.json and state.npz go")
+    add("--resume", action="store_true", help="go on with the run in that folder, under its own settings")
+    return parser
+
+
+def _scale(text: str) -> str | float:
+    return text if text in ("he", "xavier") else float(text)
+
+
+def train_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; a resumed run keeps the settings of its run.json, or is refused others."""
+    parser = train_parser()
+    args = parser.parse_args(argv)
+    if args.resume:
+        saved = _read_run(args.out / "run.json")
+        parser.set_defaults(**{name: saved[name] for name in SETTINGS})
+        args = parser.parse_args(argv)
+        other = [name for name in SETTINGS if getattr(args, name) != saved[name]]
+        if other:
+            raise ValueError(f"--resume: the run in {args.out} has another --{other[0]}, {saved[other[0]]}")
+    return args
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is no JSON file: {error}") from error
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train, print the table, save; end a run that is interrupted with what it has learnt so far."""
+    (x, t), (x_test, t_test) = load_mnist(path=args.data)
+    x, x_test = x.astype(args.dtype, copy=False), x_test.astype(args.dtype, copy=False)
+    sizes = (x.shape[1], *args.hidden, 1 + int(max(t.max(), t_test.max())))
+    epoch = len(x) // args.batch if 0 < args.batch <= len(x) else 1
+    steps = args.steps if args.epochs is None else args.epochs * epoch
+    net = networks.mlp(getattr(layers, args.activation))
+    optimizer = getattr(optimizers, args.optimizer)(lr=args.lr)
+    step = step_of(networks.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
+
+    def evaluate(state: State) -> dict[str, Any]:
+        scores = (networks.predict(net, state.params, images, batch_size=1000) for images in (x, x_test))
+        return {name: accuracy(y, labels) for name, y, labels in zip(("train", "test"), scores, (t, t_test), strict=False)}
+
+    say = _say()
+    if args.resume:
+        state = load_state(args.out / "state.npz")
+    else:
+        state = init_state(optimizer, init_mlp(args.seed, sizes, args.scale, args.dtype), seed=args.seed)
+        args.out.mkdir(parents=True, exist_ok=True)
+        settings = {name: getattr(args, name) for name in SETTINGS} | {"sizes": sizes}
+        (args.out / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
+    batches = minibatches(x, t, args.batch, seed=args.seed, start=state.step)
+    run = fit(step, state, batches, steps - state.step, every(epoch, evaluate))
+    run = checkpoints(run, args.out / "state.npz", epoch)
+    if say is not print:
+        run = progress(run, steps, state.step)
+
+    say("epoch | train acc, test acc")
+    if state.step == 0:
+        say(_row(0, evaluate(state)))
+    started, losses = time.perf_counter(), []
+    try:
+        for state, metrics in run:
+            losses = [*losses[-99:], metrics["loss"]]
+            if "test" in metrics:
+                say(_row(state.step // epoch, metrics))
+    except KeyboardInterrupt:
+        say(f"interrupted after step {state.step}; --resume goes on from here")
+    seconds = time.perf_counter() - started
+    save_state(args.out / "state.npz", state)
+    save_params(args.out / "params.npz", state.params)
+    last = evaluate(state)
+    loss = f"{np.mean(losses):.4f}" if losses else "-"
+    print(f"loss {loss}, train acc {last['train']:.4f}, test acc {last['test']:.4f}, {seconds:.1f} s")
+    return 0 if state.step >= steps else 130
+
+
+def _row(epoch: int, metrics: dict[str, Any]) -> str:
+    return f"{epoch:5} | {metrics['train']:.4f}, {metrics['test']:.4f}"
+
+
+def _say() -> Any:
+    """Return what prints a line: above the progress bar, where there is one."""
+    if not importlib.util.find_spec("tqdm"):
+        return print
+    from tqdm import tqdm
+
+    return tqdm.write
+
+
+def predict_parser() -> argparse.ArgumentParser:
+    """Return the parser of the predict command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nnfunc predict",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Read digits in pictures (PNG, JPEG, ...; one digit each) or in an IDX file of images.",
+    )
+    parser.add_argument("params", type=Path, help="the params.npz of a training run")
+    parser.add_argument("files", type=Path, nargs="+", metavar="file", help="a picture or an IDX file")
+    parser.add_argument("--activation", choices=ACTIVATIONS, help="if there is no run.json beside the parameters")
+    parser.add_argument(
+        "--ink",
+        choices=("auto", "dark", "light"),
+        default="auto",
+        help="is the digit darker or lighter than its ground?",
+    )
+    return parser
+
+
+def read_digits(args: argparse.Namespace) -> int:
+    """Print the digit in each image, how probable it is, and the second guess."""
+    params = load_params(args.params)
+    beside = args.params.with_name("run.json")
+    if args.activation is None and not beside.exists():
+        raise ValueError(
+            f"predict: the parameters do not say the activation; there is no {beside}, so give --activation"
+        )
+    net = networks.mlp(getattr(layers, args.activation or _read_run(beside)["activation"]))
+    for file in args.files:
+        images = read_images(file, args.ink)
+        x = images.reshape(len(images), -1).astype(params["W1"].dtype)
+        y = softmax(networks.predict(net, params, x, batch_size=1000))
+        for i, p in enumerate(y):
+            second, first = np.argsort(p)[-2:]
+            name = f"{file}[{i}]" if len(y) > 1 else file
+            print(f"{name}: {first}  {p[first]:.1%}  (or {second}, {p[second]:.1%})")
+    return 0
+
+
+def read_images(file: Path, ink: str = "auto") -> Array:
+    """Return the images of a file, (N, 28, 28) from 0 to 1, light on dark as in MNIST."""
+    with file.open("rb") as opened:
+        magic = opened.read(2)
+    if magic not in (b"\0\0", b"\x1f\x8b"):
+        return read_picture(file, ink)[None]
+    images = read_idx(file)
+    if images.ndim != 3 or images.dtype != np.uint8:
+        raise ValueError(
+            f"predict: {file} holds {images.dtype} of shape {images.shape}, wanted images: uint8 (N, H, W)"
+        )
+    return images / np.float32(255)
+
+
+def read_picture(file: Path, ink: str = "auto") -> Array:
+    """Return a picture as MNIST would have it: grey, light on dark, 28 x 28.
+
+    A picture of another size is cut to its digit, scaled to 20 pixels on the longer side and put
+    with its centre of mass in the middle, as was done for MNIST.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("predict: pictures need Pillow: pip install 'nnfunc[images]'") from error
+    with Image.open(file) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    a = np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")) / np.float32(
+        255
+    )
+    border = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
+    if ink == "dark" or (ink == "auto" and np.median(border) > 0.5):
+        a, border = 1 - a, 1 - border
+    if a.shape == (28, 28):
+        return a
+    ground, top = np.median(border), a.max()
+    if top - ground < 0.1:
+        raise ValueError(f"predict: {file} shows nothing that stands out from its ground")
+    a = np.clip((a - ground) / (top - ground), 0, 1)
+    rows, columns = (np.flatnonzero((a > 0.25).any(axis=axis)) for axis in (1, 0))
+    a = a[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = (max(1, round(20 * n / max(a.shape))) for n in a.shape)
+    small = Image.fromarray((255 * a).astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
+    digit = np.asarray(small) / np.float32(255)
+    top, left = (
+        min(max(0, round(14 - float((digit.sum(axis=1 - axis) @ (np.arange(n) + 0.5)) / digit.sum()))), 28 - n)
+        for axis, n in enumerate(digit.shape)
+    )
+    image = np.zeros((28, 28), np.float32)
+    image[top : top + height, left : left + width] = digit
+    return image
+
+
+if __name__ == "__main__":
+    sys.exit(main())
