@@ -64,8 +64,7 @@ def sigmoid(x: ArrayLike) -> Array:
 
     $$\sigma(x) = \frac{1}{1 + e^{-x}}$$
 
-    Computed from $e^{-|x|}$, which never overflows: for negative x the formula is
-    $e^{x} / (1 + e^{x})$.
+    Computed as $e^{\min(x, 0)} / (1 + e^{-|x|})$, which is the same and never overflows.
 
     Parameters
     ----------
@@ -89,8 +88,9 @@ def sigmoid(x: ArrayLike) -> Array:
     [0.  0.5 1. ]
     """
     x, xp = floating("sigmoid", x)
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1.0, e) / (1 + e)
+    y = xp.exp(xp.minimum(x, 0.0))
+    y /= 1 + xp.exp(-xp.abs(x))
+    return y
 
 
 def tanh(x: ArrayLike) -> Array:
@@ -281,8 +281,7 @@ def one_hot(t: ArrayLike, classes: int) -> Array:
      [1. 0. 0.]]
     """
     t, xp = array(t)
-    _check_labels("one_hot", t, xp, classes)
-    return xp.astype(t[..., None] == xp.arange(classes), xp.float32)
+    return _one_hot("one_hot", t, xp, classes, xp.float32)
 
 
 def perceptron(x: ArrayLike, w: ArrayLike, b: float) -> Array:
@@ -503,8 +502,7 @@ def class_targets(where: str, name: str, y: Array, t: ArrayLike) -> Array:
         t = xp.astype(t, y.dtype, copy=False)
         _check_rows(where, t)
         return t
-    _check_labels(where, t, xp, y.shape[-1])
-    return xp.astype(t[..., None] == xp.arange(y.shape[-1]), y.dtype)
+    return _one_hot(where, t, xp, y.shape[-1], y.dtype)
 
 
 def targets(where: str, name: str, y: Array, t: ArrayLike) -> Array:
@@ -544,11 +542,13 @@ def check_some(where: str, name: str, y: Array) -> None:
         raise ValueError(f"{where}: {name} has shape {y.shape}; there is nothing to take a mean of")
 
 
-def _check_labels(where: str, t: Array, xp: ModuleType, classes: int) -> None:
+def _one_hot(where: str, t: Array, xp: ModuleType, classes: int, dtype: Any) -> Array:
     if not xp.isdtype(t.dtype, "integral"):
         raise ValueError(f"{where}: t has dtype {t.dtype}, labels are ints")
-    if isinstance(t, np.ndarray) and t.size and not (t.min() >= 0 and t.max() < classes):
+    hits = t[..., None] == xp.arange(classes)
+    if isinstance(t, np.ndarray) and np.count_nonzero(hits) != t.size:
         raise ValueError(f"{where}: t holds labels from {t.min()} to {t.max()}, wanted 0 to {classes - 1}")
+    return xp.astype(hits, dtype)
 
 
 def _check_rows(where: str, t: Array) -> None:

@@ -111,7 +111,7 @@ def _matching(params: Params, grads: Params) -> Params:
     for name, p in params.items():
         if np.shape(p) != np.shape(grads[name]):
             raise ValueError(f"step: {name} has shape {np.shape(p)}, its gradient {np.shape(grads[name])}")
-    return {name: _like(g, params[name]) for name, g in grads.items()}
+    return {name: g if g.dtype == params[name].dtype else _like(g, params[name]) for name, g in grads.items()}
 
 
 def _like(g: Array, p: Array) -> Array:

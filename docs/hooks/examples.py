@@ -85,7 +85,7 @@ def run(markdown, name, first_line=0):
         raise PluginError(f'{name}: {len(waiting)} figure(s) without a line ![what it shows](figure "a caption")')
     outside = EXAMPLE.search(PART.sub("", markdown))
     if outside:
-        raise PluginError(f"{name}: an example outside a fenced block: {outside.string[outside.start():][:60]!r}")
+        raise PluginError(f"{name}: an example outside a fenced block: {outside.string[outside.start() :][:60]!r}")
     return shown
 
 

@@ -14,9 +14,7 @@ import math_core
 from fontTools import subset
 from mkdocs.exceptions import PluginError
 
-FORMULA = re.compile(
-    r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>', re.S
-)
+FORMULA = re.compile(r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>', re.S)
 PUNCTUATED = re.compile(r"<math>(?:(?!</math>).)*</math>[.,;:!?)]+", re.S)
 TO_MATHML = math_core.LatexToMathML()
 # Chromium takes a variable's italic form from the mathematical alphabets, so the font must hold these too.
@@ -63,10 +61,9 @@ def font(characters):
     """STIX Two Math, cut down to these characters and what they stretch into, as woff2."""
     package = importlib.util.find_spec("ziamath").submodule_search_locations[0]
     options = subset.Options(flavor="woff2", layout_features=["*"], notdef_outline=True, name_IDs=["*"])
-    stix = subset.load_font(Path(package, "fonts", "STIXTwoMath-Regular.ttf"), options)
-    cut = subset.Subsetter(options)
+    cut, out = subset.Subsetter(options), io.BytesIO()
     cut.populate(unicodes=sorted(map(ord, characters)))
-    cut.subset(stix)
-    out = io.BytesIO()
-    subset.save_font(stix, out, options)
+    with subset.load_font(Path(package, "fonts", "STIXTwoMath-Regular.ttf"), options) as stix:
+        cut.subset(stix)
+        subset.save_font(stix, out, options)
     return out.getvalue()
