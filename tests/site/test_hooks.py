@@ -1,0 +1,308 @@
+"""The hooks of the build: what they show, and what stops the build."""
+
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("mkdocs", reason="the site's hooks need the book extra")
+for needed in ("math_core", "mkdocs_jupyter", "matplotlib", "ziamath"):
+    pytest.importorskip(needed, reason="the site's hooks need the book extra")
+
+from mkdocs.exceptions import PluginError  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "hooks"))
+import examples  # noqa: E402
+import figures  # noqa: E402
+import formulas  # noqa: E402
+import labs  # noqa: E402
+import sources  # noqa: E402
+
+sys.path.pop(0)
+
+PLOT = (
+    "```pycon\n>>> from matplotlib import pyplot as plt\n>>> fig, ax = plt.subplots()\n>>> _ = ax.plot([1, 2])\n\n```\n"
+)
+
+
+def block(*lines):
+    return "\n".join(["```pycon", *lines, "", "```", ""])
+
+
+def page(text, name="book/page.md"):
+    return SimpleNamespace(file=SimpleNamespace(src_uri=name, content_string=text))
+
+
+# Examples
+
+
+def test_a_right_page_is_shown_without_what_only_doctest_needs():
+    shown = examples.run(
+        block(">>> [1,  2]  # doctest: +NORMALIZE_WHITESPACE", "[1,    2]", ">>> print()", "<BLANKLINE>"), "p.md"
+    )
+    assert shown == "```pycon\n>>> [1,  2]\n[1,    2]\n>>> print()\n```\n"
+
+
+def test_the_blocks_of_a_page_share_their_names_and_pages_do_not():
+    examples.run(block(">>> a = 1") + "text\n" + block(">>> a", "1"), "p.md")
+    with pytest.raises(PluginError, match="NameError"):
+        examples.run(block(">>> a", "1"), "p.md")
+
+
+def test_a_wrong_output_stops_the_build_with_page_and_line():
+    text = "---\ntitle: T\n---\n\n# T\n\n" + block(">>> 1 + 1", "2", ">>> 1 + 1", "3")
+    markdown = text.split("---\n", 2)[2].lstrip("\n")
+    with pytest.raises(PluginError, match=r'File "book/page.md", line 10'):
+        examples.on_page_markdown(markdown, page(text), None, None)
+
+
+def test_no_flag_is_global():
+    with pytest.raises(PluginError):
+        examples.run(block(">>> 0.123456", "0.12..."), "p.md")
+    with pytest.raises(PluginError):
+        examples.run(block(">>> 'a'", "u'a'"), "p.md")
+
+
+def test_the_unicode_directive_is_known():
+    assert "u'W1'\n```" in examples.run(block(">>> 'W1'  # doctest: +IGNORE_UNICODE", "u'W1'"), "p.md")
+
+
+def test_a_warning_stops_the_build():
+    with pytest.raises(PluginError, match="overflow"):
+        examples.run(block(">>> import numpy as np", ">>> _ = np.exp(np.float64(1000))"), "p.md")
+
+
+def test_settings_hold_for_the_rest_of_the_page_only():
+    change = block(">>> import numpy as np", ">>> np.set_printoptions(precision=2)")
+    examples.run(change + block(">>> np.array([1.23456])", "array([1.23])"), "p.md")
+    examples.run(block(">>> import numpy as np", ">>> np.array([1.23456])", "array([1.23456])"), "p.md")
+
+
+def test_an_example_outside_a_fence_is_refused():
+    with pytest.raises(PluginError, match="outside a fenced block"):
+        examples.run(block(">>> 1", "1") + "\n>>> 2\n2\n", "p.md")
+
+
+# Figures
+
+
+def test_a_figure_is_drawn_where_its_line_stands():
+    closed = "??? note\n\n" + "".join(f"    {line}\n" for line in PLOT.splitlines())
+    shown = examples.run(closed + '\nBelow:\n\n![A rising line](figure "It *rises*.")\n', "p.md")
+    assert "\n<figure" in shown[shown.index("Below:") :]
+    assert 'role="img" aria-label="A rising line"' in shown
+    assert '<figcaption markdown="span">It *rises*.</figcaption>' in shown
+
+
+def test_two_figures_are_drawn_in_the_order_of_their_lines():
+    two = PLOT.replace("_ = ax.plot([1, 2])", "_ = ax.set_title('first')") + PLOT.replace(
+        "_ = ax.plot([1, 2])", "_ = ax.set_title('second')"
+    )
+    shown = examples.run(two + "\n![One](figure)\n\n![Two](figure)\n", "p.md")
+    assert shown.index("One") < shown.index("first<") < shown.index("Two") < shown.index("second<")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PLOT, "1 figure.s. without a line"),
+        (PLOT + "\n![ ](figure)\n", "p.md:8: a figure needs its alternative text"),
+        (block(">>> 1", "1") + "\n![A](figure)\n", "p.md:7: no figure was drawn"),
+        (PLOT + "\n![A](figure)\n\n![A](figure)\n", "p.md:10: no figure was drawn"),
+    ],
+)
+def test_a_figure_and_its_line_need_each_other(text, message):
+    with pytest.raises(PluginError, match=message):
+        examples.run(text, "p.md")
+
+
+def test_figures_are_the_same_each_time_and_take_the_pages_colours():
+    text = PLOT + "\n![A](figure)\n" + PLOT + "\n![B](figure)\n"
+    first, second = examples.run(text, "p.md"), examples.run(text, "p.md")
+    assert first == second
+    assert "stroke: var(--plot-1)" in first
+    assert "stroke: var(--plot-ink)" in first
+    assert "var(--plot-font)" in first
+    assert "#010203" not in first
+    assert "#0a000" not in first
+    ids = [part.split('"')[0] for part in first.split(' id="')[1:]]
+    assert len(ids) == len(set(ids))
+
+
+def test_an_alternative_text_is_escaped_and_tick_labels_keep_their_digits():
+    drawn = PLOT.replace("_ = ax.plot([1, 2])", "_ = ax.set_title('0.123456')")
+    shown = examples.run(drawn + '\n![x < "y" & z](figure)\n', "p.md")
+    assert 'aria-label="x &lt; &quot;y&quot; &amp; z"' in shown
+    assert "0.123456<" in shown
+
+
+def test_every_colour_of_the_style_has_its_place_in_the_style_sheet():
+    css = (figures.STYLE.parents[1] / "assets" / "css" / "book.css").read_text("utf-8")
+    for variable in set(figures.THEME.values()):
+        name = variable.removeprefix("var(").removesuffix(")")
+        assert css.count(f"{name}:") == 2, f"{name}: once for light, once for dark"
+
+
+# Sources
+
+MODULE = '''
+"""A module."""
+from functools import wraps
+from typing import NamedTuple
+from os.path import join
+
+def lift(rule):
+    """Not the inner one."""
+    def inner(x):
+        return rule(x)
+    return inner
+
+@lift
+def twice(x):
+    """Twice.
+
+    With a doctest that holds a string: \\'\\'\\'x\\'\\'\\'.
+    """
+
+    # Because two is enough.
+    return 2 * x
+
+class Mode(NamedTuple):
+    """How."""
+
+    stats: dict = {}
+
+def empty():
+    """Nothing."""
+
+alias = lift(len)
+annotated: int = 3
+'''
+
+
+@pytest.fixture
+def sample(tmp_path, monkeypatch):
+    (tmp_path / "sample_of_sources.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "sample_of_sources"
+    sys.modules.pop("sample_of_sources", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("twice", "@lift\ndef twice(x):\n    # Because two is enough.\n    return 2 * x"),
+        ("Mode", "class Mode(NamedTuple):\n    stats: dict = {}"),
+        ("empty", "def empty():\n    ..."),
+        ("alias", "alias = lift(len)"),
+        ("annotated", "annotated: int = 3"),
+        ("lift", "def lift(rule):\n    def inner(x):\n        return rule(x)\n    return inner"),
+    ],
+)
+def test_source_is_the_statement_without_its_docstring(sample, name, code):
+    assert sources.source(f"{sample}.{name}") == code
+
+
+def test_a_source_line_becomes_a_listing_that_leads_to_the_reference(sample):
+    shown = sources.on_page_markdown(f"Text\n\n    [source: {sample}.alias]\n", page(""), None, None)
+    assert f"    [`{sample}.alias`][{sample}.alias]" in shown.replace('<p class="source-name" markdown="span">', "")
+    assert "    ```python\n    alias = lift(len)\n    ```\n" in shown
+    assert "not a [source: x.y] line" in sources.on_page_markdown("not a [source: x.y] line", page(""), None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nothing", "does not define nothing"), ("join", "does not define join, posixpath|ntpath does")],
+)
+def test_a_name_the_module_does_not_define_stops_the_build(sample, name, message):
+    with pytest.raises(PluginError, match=message):
+        sources.on_page_markdown(f"[source: {sample}.{name}]", page(""), None, None)
+
+
+@pytest.mark.parametrize("name", ["no_such_module.f", "affine"])
+def test_a_module_that_is_not_there_stops_the_build(name):
+    with pytest.raises(PluginError, match=rf"book/page.md: \[source: {name}\]"):
+        sources.on_page_markdown(f"[source: {name}]", page(""), None, None)
+
+
+# Formulas
+
+
+def test_formulas_become_mathml():
+    inline = formulas.on_page_content(r'<p>so <span class="arithmatex">\(x &lt; 1\)</span>.</p>', page(""), None, None)
+    assert inline.startswith('<p>so <span class="unbroken"><math><mi>x</mi>')
+    assert "&lt;" in inline
+    assert inline.endswith("</math>.</span></p>")
+    shown = formulas.on_page_content(r'<div class="arithmatex">\[\frac{1}{N}\]</div>', page(""), None, None)
+    assert shown.startswith('<div class="formula"><math display="block"><mfrac><mn>1</mn><mi>N</mi></mfrac>')
+
+
+def test_a_formula_that_cannot_be_converted_stops_the_build():
+    with pytest.raises(PluginError, match=r"book/page.md: cannot convert the formula \\frac\{1"):
+        formulas.on_page_content(r'<span class="arithmatex">\(\frac{1\)</span>', page(""), None, None)
+
+
+def test_the_font_holds_the_glyphs_used_their_italics_and_the_means_to_stretch():
+    ttlib = pytest.importorskip("fontTools.ttLib")
+    formulas.glyphs.clear()
+    formulas.convert(r"\sqrt{h} + \sum x", True, "p.md")
+    font = ttlib.TTFont(io.BytesIO(formulas.font(formulas.glyphs)))
+    held = set(map(chr, font.getBestCmap()))
+    assert {"√", "∑", "+", "\N{PLANCK CONSTANT}", "\N{MATHEMATICAL ITALIC SMALL X}"} <= held
+    assert "ψ" not in held
+    assert font["MATH"].table.MathVariants.VertGlyphCoverage.glyphs
+    assert formulas.font({"x", "√"}) == formulas.font({"√", "x"})
+
+
+# Labs
+
+
+def notebook(*cells):
+    nbformat = pytest.importorskip("nbformat.v4")
+    return nbformat.new_notebook(
+        cells=[nbformat.new_markdown_cell(c) if c.startswith("#") else nbformat.new_code_cell(c) for c in cells],
+        metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}},
+    )
+
+
+def run_lab(*cells):
+    settings = {"kernel_name": "python3", "allow_errors": False}
+    return labs.show(labs.execute(notebook(*cells), settings, page("").file), "lab.md", True)
+
+
+needs_kernel = pytest.mark.filterwarnings("default")  # the kernel's client is not ours to keep free of warnings
+
+
+@needs_kernel
+def test_a_lab_shows_its_outputs_and_its_figures():
+    pytest.importorskip("ipykernel")
+    plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
+    shown = run_lab("print('hello')\n1 + 1", plot, '# Seen\n\n![A line](figure "It rises.")')
+    assert "```` { .text .output }\nhello\n````" in shown
+    assert "```` { .text .output }\n2\n````" in shown
+    assert 'aria-label="A line"' in shown
+    assert "stroke: var(--plot-1)" in shown
+    assert "set_matplotlib_formats" not in shown
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import numpy as np; np.exp(np.float64(1000))", "overflow"),
+        ("import sys; print(1, file=sys.stderr)", "stderr"),
+        ("import matplotlib.pyplot as plt\nplt.plot([1, 2]);", "without a line"),
+    ],
+)
+def test_what_goes_wrong_in_a_lab_stops_the_build(cell, message):
+    pytest.importorskip("ipykernel")
+    with pytest.raises(PluginError, match=message):
+        run_lab(cell)
+
+
+def test_a_lab_that_was_not_run_shows_its_code_alone():
+    shown = labs.show(notebook("1 + 1", '# Seen\n\n![A line](figure "It rises.")'), "lab.md", False)
+    assert shown.split() == ["````python", "1", "+", "1", "````", "#", "Seen"]

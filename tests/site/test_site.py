@@ -1,0 +1,119 @@
+"""The site as a reader gets it: built strictly, without the labs, and looked through page by page."""
+
+import hashlib
+import html
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mkdocs", reason="building the site needs the book extra")
+for needed in ("material", "mkdocstrings_handlers", "mkdocs_jupyter", "math_core", "ziamath", "brotli"):
+    pytest.importorskip(needed, reason="building the site needs the book extra")
+
+ROOT = Path(__file__).parents[2]
+CHECK = Path(__file__).with_name("check_site.py")
+
+
+def build(target, **more):
+    env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS"}
+    env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])} | more
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target
+
+
+def check(site):
+    done = subprocess.run([sys.executable, str(CHECK), str(site)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("site") / "first")
+
+
+def test_nothing_is_dead_foreign_unseen_raw_or_heavy(site):
+    code, lines = check(site)
+    assert lines == ["0 faults"]
+    assert code == 0
+
+
+def test_every_page_is_built_and_none_of_the_machinery(site):
+    pages = {path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")}
+    built = {path.parent.relative_to(site) for path in site.rglob("index.html")}
+    assert {page.parent if page.name == "index" else page for page in pages} == built
+    assert not list(site.rglob("*.py"))
+    assert not (site / "hooks").exists()
+
+
+def test_formulas_are_mathml_in_the_font_that_lies_beside_its_licence(site):
+    assert "<math" in (site / "reference" / "ops" / "index.html").read_text("utf-8")
+    font = site / "assets" / "fonts" / "stix-two-math.woff2"
+    assert font.read_bytes()[:4] == b"wOF2"
+    assert font.stat().st_size < 150_000
+    assert "SIL OPEN FONT LICENSE" in font.with_name("stix-two-math-licence.txt").read_text("utf-8")
+
+
+def test_the_page_about_tests_shows_its_listing_and_no_directive_in_it(site):
+    text = (site / "how-tested" / "index.html").read_text("utf-8")
+    assert "[u'W1', u'b1']" in html.unescape(text)
+    assert text.count("doctest: +IGNORE_UNICODE") == 1, "in the prose, not in the block"
+
+
+def test_two_builds_are_the_same_to_the_byte(site, tmp_path):
+    def digests(folder):
+        return {
+            p.relative_to(folder): hashlib.sha256(p.read_bytes()).digest() for p in folder.rglob("*") if p.is_file()
+        }
+
+    first, second = digests(site), digests(build(tmp_path / "second", PYTHONHASHSEED="1"))
+    assert [path for path in first.keys() | second.keys() if first.get(path) != second.get(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('<a href="gone/">x</a>', "index.html:1: no file for gone/"),
+        ('<a href="#gone">x</a>', "index.html:1: no #gone in index.html"),
+        ('<a href="other.html#here">x</a>', "index.html:1: no #here in other.html"),
+        (
+            '<script src="https://example.org/a.js"></script>',
+            "index.html:1: fetched from elsewhere: https://example.org/a.js",
+        ),
+        ('<img alt="a" src="//example.org/a.png">', "index.html:1: fetched from elsewhere: //example.org/a.png"),
+        ('<img alt="" src="other.html">', "index.html:1: picture without alternative text: other.html"),
+        ('<figure><svg><path d=""/></svg></figure>', "index.html:1: figure without alternative text"),
+        (r"<p>so \(x\) is</p>", r"index.html:1: formula left as LaTeX: so \(x\) is"),
+        (r"<p>$$\frac12$$</p>", r"index.html:1: formula left as LaTeX: $$\frac12$$"),
+        ("<p>" + "long " * 100_000 + "</p>", "index.html: 500,007 bytes"),
+    ],
+)
+def test_the_check_finds_each_kind_of_fault(tmp_path, content, fault):
+    (tmp_path / "index.html").write_text(content)
+    (tmp_path / "other.html").write_text('<p id="there">x</p>')
+    assert check(tmp_path) == (1, [fault, "1 faults"])
+
+
+def test_the_check_reads_style_sheets(tmp_path):
+    (tmp_path / "a.css").write_text(
+        '@import "https://example.org/b.css"; p { src: url(gone.png) } q { src: url("a.css") }'
+    )
+    assert check(tmp_path) == (
+        1,
+        [
+            "a.css: https://example.org/b.css is elsewhere or missing",
+            "a.css: gone.png is elsewhere or missing",
+            "2 faults",
+        ],
+    )
+
+
+def test_the_check_passes_a_good_page(tmp_path):
+    links = '<p id="a"><a href="#a">x</a> <a href="https://example.org">y</a></p>'
+    figure = '<figure><img src="index.html" alt="z"></figure>'
+    (tmp_path / "index.html").write_text(links + r"<code>\(x\)</code>" + figure)
+    assert check(tmp_path) == (0, ["0 faults"])
