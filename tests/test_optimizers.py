@@ -1,0 +1,340 @@
+"""Optimizers: six rules against formulae written out, against numbers worked by hand, and against PyTorch."""
+
+import math
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnfunc as nn
+
+ORACLES = Path(__file__).parent / "oracles"
+oracle = runpy.run_path(str(ORACLES / "make_optimizer_fixtures.py"))
+SETTINGS = oracle["SETTINGS"]
+RULES = sorted(SETTINGS)
+SLOTS = {"sgd": [], "momentum": ["v"], "nesterov": ["v"], "adagrad": ["h"], "rmsprop": ["h"], "adam": ["m", "v"]}
+
+
+def walk(optimizer, params, grads):
+    """Every point on the way, and the last memory."""
+    opt, points = optimizer.init(params), []
+    for g in grads:
+        params, opt = optimizer.step(params, g, opt)
+        points.append(params)
+    return points, opt
+
+
+# The rules, one number at a time, with Python's floats.
+
+
+def sgd(p, grads, lr=0.01):
+    for g in grads:
+        p = p - lr * g
+        yield p
+
+
+def momentum(p, grads, lr=0.01, momentum=0.9):
+    v = 0.0
+    for g in grads:
+        v = momentum * v - lr * g
+        p = p + v
+        yield p
+
+
+def nesterov(p, grads, lr=0.01, momentum=0.9):
+    v = 0.0
+    for g in grads:
+        v = momentum * v - lr * g
+        p = p + momentum * v - lr * g
+        yield p
+
+
+def adagrad(p, grads, lr=0.01, eps=1e-7):
+    h = 0.0
+    for g in grads:
+        h = h + g**2
+        p = p - lr * g / (math.sqrt(h) + eps)
+        yield p
+
+
+def rmsprop(p, grads, lr=0.01, decay=0.99, eps=1e-7):
+    h = 0.0
+    for g in grads:
+        h = decay * h + (1 - decay) * g**2
+        p = p - lr * g / (math.sqrt(h) + eps)
+        yield p
+
+
+def adam(p, grads, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    m = v = 0.0
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        p = p - lr * m_hat / (math.sqrt(v_hat) + eps)
+        yield p
+
+
+WRITTEN_OUT = {f.__name__: f for f in (sgd, momentum, nesterov, adagrad, rmsprop, adam)}
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["defaults", "settings"])
+@pytest.mark.parametrize("name", RULES)
+def test_twenty_steps_follow_the_formula(name, given):
+    settings = SETTINGS[name] if given else {}
+    start, grads = oracle["problem"]()
+    points, _ = walk(getattr(nn, name)(**settings), {"p": start}, [{"p": g} for g in grads])
+    for k in range(start.size):
+        wanted = list(WRITTEN_OUT[name](float(start[k]), grads[:, k].tolist(), **settings))
+        assert [float(point["p"][k]) for point in points] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "grads", "wanted"),
+    [
+        (nn.sgd(0.1), [1, 2, -3], [0.9, 0.7, 1.0]),
+        # v: -0.1, -0.25, 0.175
+        (nn.momentum(0.1, 0.5), [1, 2, -3], [0.9, 0.65, 0.825]),
+        (nn.nesterov(0.1, 0.5), [1, 2, -3], [0.85, 0.525, 0.9125]),
+        # the roots of h: 3, 5, 13
+        (nn.adagrad(0.1, eps=0), [3, 4, -12], [0.9, 0.82, 0.82 + 1.2 / 13]),
+        (nn.adagrad(0.1, eps=2), [3, 4], [1 - 0.3 / 5, 1 - 0.3 / 5 - 0.4 / 7]),
+        # h: 1, 1, 4
+        (nn.rmsprop(0.1, 0.75, eps=0), [2, 1, -math.sqrt(13)], [0.8, 0.7, 0.7 + math.sqrt(13) / 20]),
+        (nn.rmsprop(0.1, 0.75, eps=1), [2, 1], [0.9, 0.85]),
+        # m: 1, 0, 1.5; v: 1, 1, 3; both divided by 1 - beta**t
+        (
+            nn.adam(0.1, 0.5, 0.75, eps=0),
+            [2, -1, 3],
+            [0.9, 0.9, 0.9 - 0.1 * (12 / 7) / math.sqrt(192 / 37)],
+        ),
+        # the corrected root is 2, and eps is added to it
+        (nn.adam(0.1, 0.5, 0.75, eps=2), [2], [0.95]),
+    ],
+)
+def test_steps_worked_by_hand(optimizer, grads, wanted):
+    points, _ = walk(optimizer, {"p": np.array([1.0])}, [{"p": np.array([float(g)])} for g in grads])
+    assert [point["p"][0] for point in points] == pytest.approx(wanted, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_twenty_steps_are_those_of_pytorch(name):
+    with np.load(ORACLES / "optimizers.npz") as stored:
+        start, grads, wanted = stored["start"], stored["grads"], stored[name]
+    points, _ = walk(getattr(nn, name)(**SETTINGS[name]), {"p": start}, [{"p": g} for g in grads])
+    np.testing.assert_allclose([point["p"] for point in points], wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_the_stored_path_is_what_pytorch_gives_today():
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `dev`")
+    made = oracle["make"](torch)
+    with np.load(ORACLES / "optimizers.npz") as stored:
+        assert sorted(stored) == sorted(made)
+        for name, wanted in made.items():
+            np.testing.assert_allclose(stored[name], wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", RULES)
+def test_other_settings_are_those_of_pytorch_too(name, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `dev`")
+    rng = np.random.default_rng(1)
+    tolerance = 1e-4 if dtype is np.float32 else 1e-12
+    for lr in (0.3, 0.004):
+        settings = {key: (value + 0.9) / 2 if value > 0.5 else value for key, value in SETTINGS[name].items()}
+        settings["lr"] = lr
+        start, grads = rng.standard_normal(9).astype(dtype), rng.standard_normal((50, 9)).astype(dtype)
+        points, _ = walk(getattr(nn, name)(**settings), {"p": start}, [{"p": g} for g in grads])
+        wanted = oracle["path"](torch, name, settings, start, grads)
+        np.testing.assert_allclose([point["p"] for point in points], wanted, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_schedule_sees_the_steps_already_taken_once_a_step(name):
+    seen = []
+
+    def lr(t):
+        seen.append(t)
+        return np.float64(0.1) / (t + 1)
+
+    params = {"a": np.ones(2, np.float32), "b": np.ones(3, np.float32)}
+    grads = {"a": np.full(2, 0.5, np.float32), "b": np.full(3, -0.5, np.float32)}
+    points, opt = walk(getattr(nn, name)(lr), params, [grads] * 3)
+    assert seen == [0, 1, 2]
+    assert opt["t"] == 3
+    assert all(type(t) is int for t in seen)
+    assert {a.dtype for point in points for a in point.values()} == {np.dtype(np.float32)}
+
+
+def test_a_schedule_sets_the_rate_of_its_step():
+    rates = [0.5, 0.25, 0.0]
+    points, _ = walk(nn.sgd(lambda t: rates[t]), {"p": np.array([1.0])}, [{"p": np.array([1.0])}] * 3)
+    assert [point["p"][0] for point in points] == [0.5, 0.25, 0.25]
+    points, _ = walk(nn.momentum(lambda t: rates[t], 0.5), {"p": np.array([1.0])}, [{"p": np.array([1.0])}] * 3)
+    assert [point["p"][0] for point in points] == [0.5, 0.0, -0.25], "v keeps the rates of the past: -0.5 -0.5 -0.25"
+
+
+@pytest.mark.parametrize("wide", [np.float64(0.1), np.array(0.1), lambda t: np.float64(0.1)])
+@pytest.mark.parametrize("name", RULES)
+def test_a_numpy_rate_widens_nothing(name, wide):
+    params, grads = {"p": np.ones((2, 2), np.float32)}, {"p": np.ones((2, 2), np.float32)}
+    points, opt = walk(getattr(nn, name)(wide), params, [grads] * 2)
+    assert points[-1]["p"].dtype == np.float32
+    assert {opt[slot]["p"].dtype for slot in SLOTS[name]} <= {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_other_numpy_settings_widen_nothing(name):
+    settings = {key: np.float64(value) for key, value in SETTINGS[name].items()}
+    params, grads = {"p": np.ones(3, np.float32)}, {"p": np.ones(3, np.float32)}
+    points, opt = walk(getattr(nn, name)(**settings), params, [grads] * 2)
+    assert points[-1]["p"].dtype == np.float32
+    assert {opt[slot]["p"].dtype for slot in SLOTS[name]} <= {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_parameters_dtype_is_kept_whatever_the_gradients_is(name):
+    optimizer = getattr(nn, name)(**SETTINGS[name])
+    for dtype in (np.float16, np.float32, np.float64):
+        for other in (np.float32, np.float64):
+            points, opt = walk(optimizer, {"p": np.ones(3, dtype)}, [{"p": np.full(3, 0.5, other)}] * 3)
+            assert points[-1]["p"].dtype == dtype
+            assert all(opt[slot]["p"].dtype == dtype for slot in SLOTS[name])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_integer_parameters_do_not_cut_gradients_to_ints(name):
+    optimizer = getattr(nn, name)(**SETTINGS[name])
+    grads = [{"p": np.array([0.5, -0.25])}] * 3
+    ints, _ = walk(optimizer, {"p": np.array([3, 4])}, grads)
+    floats, _ = walk(optimizer, {"p": np.array([3.0, 4.0])}, grads)
+    for one, other in zip(ints, floats, strict=True):
+        assert one["p"].dtype == np.float64
+        assert np.array_equal(one["p"], other["p"])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_nothing_is_written_to_and_the_same_comes_twice(name):
+    optimizer = getattr(nn, name)(**SETTINGS[name])
+    params, grads = {"a": np.ones((2, 3)), "b": np.ones(3)}, {"a": np.full((2, 3), 0.5), "b": np.full(3, -1.0)}
+    params, opt = optimizer.step(params, grads, optimizer.init(params))
+    arrays = [*params.values(), *grads.values(), *(a for slot in SLOTS[name] for a in opt[slot].values())]
+    before = [a.copy() for a in arrays]
+    for a in arrays:
+        a.flags.writeable = False
+    keys, t = list(opt), opt["t"]
+    one, two = optimizer.step(params, grads, opt), optimizer.step(params, grads, opt)
+    assert (list(opt), opt["t"]) == (keys, t)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
+    for key in params:
+        assert np.array_equal(one[0][key], two[0][key])
+        assert not any(np.shares_memory(one[0][key], a) for a in [*arrays, two[0][key]])
+    for slot in SLOTS[name]:
+        assert all(np.array_equal(one[1][slot][key], two[1][slot][key]) for key in params)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_init_remembers_zeros_that_belong_to_nobody_else(name):
+    params = {"W1": np.ones((2, 3), np.float32), "b1": np.ones(3)}
+    opt = getattr(nn, name)().init(params)
+    assert list(opt) == ["t", *SLOTS[name]]
+    assert opt["t"] == 0
+    memory = [a for slot in SLOTS[name] for a in opt[slot].values()]
+    assert [(a.shape, a.dtype) for a in memory] == [(a.shape, a.dtype) for _ in SLOTS[name] for a in params.values()]
+    assert not any(a.any() for a in memory)
+    arrays = [*params.values(), *memory]
+    for k, a in enumerate(arrays):
+        assert not any(np.shares_memory(a, b) for b in arrays[k + 1 :]), "two slots in one array"
+    if name == "adam":
+        assert opt["m"] is not opt["v"]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_order_of_the_parameters_is_kept(name):
+    names = ["W2", "b10", "W1", "W10"]
+    params = {key: np.ones(2) for key in names}
+    grads = {key: np.ones(2) for key in reversed(names)}
+    points, opt = walk(getattr(nn, name)(), params, [grads])
+    assert list(points[0]) == names
+    assert list(opt) == ["t", *SLOTS[name]]
+    assert all(list(opt[slot]) == names for slot in SLOTS[name])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_gradients_of_other_names_are_refused(name):
+    optimizer = getattr(nn, name)()
+    params = {"W1": np.ones(2), "b1": np.ones(2)}
+    opt = optimizer.init(params)
+    for grads, message in [
+        ({"W1": np.ones(2)}, "step: no gradient for ['b1'], no parameter for []; the names must be the same"),
+        (
+            {"W1": np.ones(2), "b1": np.ones(2), "c": np.ones(2)},
+            "step: no gradient for [], no parameter for ['c']; the names must be the same",
+        ),
+        (
+            {"w1": np.ones(2), "b1": np.ones(2)},
+            "step: no gradient for ['W1'], no parameter for ['w1']; the names must be the same",
+        ),
+    ]:
+        with pytest.raises(ValueError) as error:  # noqa: PT011 (the whole message is compared)
+            optimizer.step(params, grads, opt)
+        assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("shape", "other"), [((2, 3), (3,)), ((3,), (1,)), ((3,), ()), ((2, 1), (1, 2)), ((), (1,))])
+def test_gradients_of_another_shape_are_refused_not_broadcast(name, shape, other):
+    optimizer, params = getattr(nn, name)(), {"W1": np.ones(shape)}
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (the whole message is compared)
+        optimizer.step(params, {"W1": np.ones(other)}, optimizer.init(params))
+    assert str(error.value) == f"step: W1 has shape {shape}, its gradient {other}"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_parameters_at_all_are_no_trouble(name):
+    optimizer = getattr(nn, name)()
+    params, opt = optimizer.step({}, {}, optimizer.init({}))
+    assert params == {}
+    assert opt == {"t": 1} | {slot: {} for slot in SLOTS[name]}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_number_is_a_parameter_too(name):
+    points, _ = walk(getattr(nn, name)(), {"p": np.float32(1)}, [{"p": np.float32(0.5)}] * 2)
+    alone, _ = walk(getattr(nn, name)(), {"p": np.ones(1, np.float32)}, [{"p": np.full(1, 0.5, np.float32)}] * 2)
+    assert points[-1]["p"] == alone[-1]["p"][0]
+    assert points[-1]["p"].dtype == np.float32
+
+
+def test_a_rule_of_ones_own_is_lifted():
+    calls = []
+
+    @nn.per_array(lambda t: 1.0 / (t + 1), "count", "total")
+    def rule(p, g, count, total, *, lr, t):
+        calls.append((t, lr, p.shape))
+        return p - lr * np.sign(g), count + 1, total + g
+
+    assert isinstance(rule, nn.Optimizer)
+    params = {"a": np.zeros(2), "b": np.zeros((1, 3))}
+    grads = {"a": np.array([5.0, -5.0]), "b": np.full((1, 3), 2.0)}
+    points, opt = walk(rule, params, [grads, grads])
+    assert points[-1]["a"].tolist() == [-1.5, 1.5]
+    assert opt["count"]["b"].tolist() == [[2, 2, 2]]
+    assert opt["total"]["a"].tolist() == [10, -10]
+    assert calls == [(1, 1.0, (2,)), (1, 1.0, (1, 3)), (2, 0.5, (2,)), (2, 0.5, (1, 3))], "t counts from 1"
+    with pytest.raises(ValueError, match=r"^step: no gradient for \['b'\]"):
+        rule.step(params, {"a": grads["a"]}, opt)
+
+
+@pytest.mark.traps("T28")
+def test_two_networks_may_share_an_optimizer():
+    shared = nn.momentum(0.1)
+    one, two = {"W1": np.ones(2)}, {"W1": np.ones(2), "gamma1": np.ones(3)}
+    g1, g2 = {"W1": np.ones(2)}, {"W1": -np.ones(2), "gamma1": np.ones(3)}
+    opt1, opt2 = shared.init(one), shared.init(two)
+    for _ in range(3):
+        one, opt1 = shared.step(one, g1, opt1)
+        two, opt2 = shared.step(two, g2, opt2)
+    alone, _ = walk(nn.momentum(0.1), {"W1": np.ones(2)}, [g1] * 3)
+    assert np.array_equal(one["W1"], alone[-1]["W1"])
