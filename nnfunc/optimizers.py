@@ -85,8 +85,7 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Callable[..., tuple[Array, ...
 
     def decorate(rule: Callable[..., tuple[Array, ...]]) -> Optimizer:
         def init(params):
-            zeros = {name: array(p)[1].zeros_like(p) for name, p in params.items()}
-            return {"t": 0} | dict.fromkeys(slots, zeros)
+            return {"t": 0} | {slot: {name: array(p)[1].zeros_like(p) for name, p in params.items()} for slot in slots}
 
         def step(params, grads, opt):
             grads = _matching(params, grads)
