@@ -516,7 +516,7 @@ def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
 
     def pullback(dloss=1.0):
         dz = xp.exp(log_y) * xp.sum(t, axis=-1, keepdims=True) - t
-        dz *= float(dloss) / N
+        dz *= _factor("softmax_cross_entropy", dloss) / N
         return (dz,)
 
     return loss, pullback
@@ -565,7 +565,7 @@ def sigmoid_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     t = targets("sigmoid_cross_entropy", "z", z, t)
     check_unit("sigmoid_cross_entropy", "t", t)
     loss = xp.mean(xp.maximum(z, 0.0) - z * t + xp.log1p(xp.exp(-xp.abs(z))))
-    return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (float(dloss) / z.size),)
+    return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (_factor("sigmoid_cross_entropy", dloss) / z.size),)
 
 
 def sum_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
@@ -603,7 +603,8 @@ def sum_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     """
     y, _ = floating("sum_squared_error", y)
     t = targets("sum_squared_error", "y", y, t)
-    return functions.sum_squared_error(y, t), lambda dloss=1.0: ((y - t) * float(dloss),)
+    loss = functions.sum_squared_error(y, t)
+    return loss, lambda dloss=1.0: ((y - t) * _factor("sum_squared_error", dloss),)
 
 
 def mean_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
@@ -641,7 +642,8 @@ def mean_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     """
     y, _ = floating("mean_squared_error", y)
     t = targets("mean_squared_error", "y", y, t)
-    return functions.mean_squared_error(y, t), lambda dloss=1.0: ((y - t) * (2 * float(dloss) / y.size),)
+    loss = functions.mean_squared_error(y, t)
+    return loss, lambda dloss=1.0: ((y - t) * (2 * _factor("mean_squared_error", dloss) / y.size),)
 
 
 def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
@@ -655,4 +657,10 @@ def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 def _gradient(where: str, dy: ArrayLike, y: Array) -> Array:
     if np.shape(dy) != y.shape:
         raise ValueError(f"{where}: the gradient has shape {np.shape(dy)}, wanted {y.shape}, the shape of the output")
-    return array(dy)[0]
+    return floating(where, dy, y.dtype)[0]
+
+
+def _factor(where: str, dloss: ArrayLike) -> float:
+    if np.shape(dloss) != ():
+        raise ValueError(f"{where}: the gradient has shape {np.shape(dloss)}, wanted one number, like the loss")
+    return float(dloss)
