@@ -1,5 +1,6 @@
 r"""Files of parameters: NumPy archives without pickle, written as a whole or not at all."""
 
+import io
 import os
 import zipfile
 import zlib
@@ -50,6 +51,9 @@ def save_params(path: str | Path, params: Params) -> None:
     >>> list(again), again["W1"].dtype, bool((again["W1"] == params["W1"]).all())
     (['W1', 'b1', 'W2', 'b2'], dtype('float32'), True)
     """
+    inner = _inner(params)
+    if inner:
+        raise ValueError(f"save_params: {inner} holds arrays itself; wanted arrays alone")
     save_tree("save_params", path, params)
 
 
@@ -91,9 +95,9 @@ def load_params(path: str | Path) -> Params:
     [0. 0. 0.]
     """
     params = load_tree("load_params", path)
-    inner = [name for name, value in params.items() if isinstance(value, dict)]
+    inner = _inner(params)
     if inner:
-        raise ValueError(f"load_params: {path} holds {', '.join(inner)}, as a saved state does; wanted arrays alone")
+        raise ValueError(f"load_params: {path} holds {inner}, as a saved state does; wanted arrays alone")
     return params
 
 
@@ -134,7 +138,7 @@ def save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(beside, "x") as archive:
+        with zipfile.ZipFile(beside, "w") as archive:
             for name, a in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, a, allow_pickle=False)
@@ -146,18 +150,29 @@ def save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
 def load_tree(where: str, path: str | Path) -> dict[str, Any]:
     """Load what `save_tree` saved."""
     tree: dict[str, Any] = {}
+    raw = io.BytesIO(Path(path).read_bytes())
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(raw) as archive:
+            if any(entry.comment for entry in archive.infolist()):  # a damaged length may hide the entry behind it
+                raise ValueError("an entry has a comment")
             for entry in archive.namelist():
                 with archive.open(entry) as file:
                     *branches, name = entry.removesuffix(".npy").split("/")
                     inner = tree
                     for branch in branches:
                         inner = inner.setdefault(branch, {})
+                    if not isinstance(inner, dict) or name in inner:
+                        raise ValueError(f"two entries want the name {entry}")
                     inner[name] = np.lib.format.read_array(file, allow_pickle=False)
+                    if file.read(1):
+                        raise ValueError(f"{entry} goes on after its array")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ValueError(f"{where}: {path} is no archive of arrays, or a damaged one: {error}") from error
     return tree
+
+
+def _inner(params: Mapping[str, Any]) -> str:
+    return ", ".join(str(name) for name, value in params.items() if isinstance(value, Mapping))
 
 
 def _branches(where: str, tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:

@@ -197,7 +197,7 @@ def minibatches(
     N = len(x)
     if len(t) != N:
         raise ValueError(f"minibatches: x has {N} samples, t has {len(t)}")
-    if not 1 <= batch_size <= N:
+    if not isinstance(batch_size, (int, np.integer)) or not 1 <= batch_size <= N:
         raise ValueError(f"minibatches: batch_size is {batch_size}, wanted 1 to {N}, the number of samples")
     seed, start = _natural("minibatches", "seed", seed), _natural("minibatches", "start", start)
     return _batches(x, t, int(batch_size), seed, start, replace)
@@ -306,8 +306,8 @@ def every(steps: int, evaluate: Callable[[State], dict[str, Any]]) -> Callable[[
     >>> print(shout(state._replace(step=10)), shout(state._replace(step=11)))
     {'step': 10} {}
     """
-    if _natural("every", "steps", steps) == 0:
-        raise ValueError("every: steps is 0, wanted an int from 1 up")
+    if not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"every: steps is {steps!r}, wanted an int from 1 up")
     return lambda state: {} if state.step % steps else evaluate(state)
 
 
@@ -518,11 +518,12 @@ def load_state(path: str | Path) -> State:
     ...     print(nn.load_state(path).seed)
     5
     """
-    tree = load_tree("load_state", path)
-    if not {"opt", "seed", "step"} <= tree.keys() <= set(State._fields):
+    tree = {"params": {}, "stats": {}} | load_tree("load_state", path)  # an archive has no place for empty dicts
+    kinds = {name: dict if isinstance(v, dict) else v.shape for name, v in tree.items()}
+    if kinds != {"params": dict, "stats": dict, "opt": dict, "seed": (), "step": ()}:
         raise ValueError(f"load_state: {path} holds {sorted(tree)}, no state; wanted {', '.join(State._fields)}")
     opt = {name: int(v) if isinstance(v, np.ndarray) and v.dtype.kind == "i" else v for name, v in tree["opt"].items()}
-    return State(tree.get("params", {}), tree.get("stats", {}), opt, int(tree["seed"]), int(tree["step"]))
+    return State(tree["params"], tree["stats"], opt, int(tree["seed"]), int(tree["step"]))
 
 
 def _natural(where: str, name: str, n: Any) -> int:
