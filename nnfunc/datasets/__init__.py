@@ -110,7 +110,8 @@ def _split(
     if len(x) != len(t):
         raise ValueError(f"load_mnist: {files[f'{half}-images']} holds {len(x)} images, but there are {len(t)} labels")
     if normalize:
-        x = np.divide(x, np.float32(255), dtype=np.float32)
+        x = x.astype(np.float32)
+        x /= 255
     x = x.reshape(len(x), -1) if flatten else x[:, None]
     return x, t.astype(np.int64) if classes is None else one_hot(t, classes)
 
