@@ -21,11 +21,8 @@ from nbconvert.exporters import NotebookExporter
 
 FIGURE = re.compile(r"^(?P<indent>[ \t]*)" + figures.LINE, re.M)
 SETUP = """\
-import warnings
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 set_matplotlib_formats("svg")
-warnings.simplefilter("error")
-warnings.simplefilter("ignore", PendingDeprecationWarning)  # the kernel's own, when it stops
 """
 
 
@@ -44,7 +41,7 @@ def on_page_markdown(markdown, page, config, files):
     if settings["execute"]:
         page.notebook = execute(page.notebook, settings, page.file)
     name, executed = _ipynb(page.file), settings["execute"]
-    note = "" if executed else " This copy of the site was built without running it; NNFUNC_LABS=1 runs it."
+    note = "" if executed else " This copy of the site was built without running it; NNFUNC_LABS=true runs it."
     link = f'<p class="lab-file"><a href="{name}" download>The notebook, {name}</a>.{note}</p>'
     return show(page.notebook, page.file.src_uri, executed) + f"\n\n{link}\n"
 

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ for needed in ("math_core", "mkdocs_jupyter", "matplotlib", "ziamath"):
 from mkdocs.exceptions import PluginError  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "hooks"))
+import consoles  # noqa: E402
 import examples  # noqa: E402
 import figures  # noqa: E402
 import formulas  # noqa: E402
@@ -69,8 +71,8 @@ def test_the_unicode_directive_is_known():
     assert "u'W1'\n```" in examples.run(block(">>> 'W1'  # doctest: +IGNORE_UNICODE", "u'W1'"), "p.md")
 
 
-def test_a_warning_stops_the_build():
-    with pytest.raises(PluginError, match="overflow"):
+def test_a_warning_stops_the_build_whatever_else_is_done_with_warnings():
+    with warnings.catch_warnings(action="ignore"), pytest.raises(PluginError, match="overflow"):
         examples.run(block(">>> import numpy as np", ">>> _ = np.exp(np.float64(1000))"), "p.md")
 
 
@@ -143,6 +145,22 @@ def test_every_colour_of_the_style_has_its_place_in_the_style_sheet():
     for variable in set(figures.THEME.values()):
         name = variable.removeprefix("var(").removesuffix(")")
         assert css.count(f"{name}:") == 2, f"{name}: once for light, once for dark"
+
+
+# Consoles
+
+
+def test_outputs_are_marked_and_code_is_not():
+    code = '<span class="gp">&gt;&gt;&gt; </span>print(a,\n<span class="gp">... </span>      b)\n'
+    output = '<span class="go">1</span>\n\n<span class="gr">ValueError</span>: 2\n'
+    html = f"<pre><code>{code}{output}{code}</code></pre>"
+    shown = f'<pre><code>{code}<span class="out">{output}</span>{code}</code></pre>'
+    assert consoles.on_page_content(html, page(""), None, None) == shown
+
+
+def test_other_blocks_are_left_alone():
+    html = "<pre><code>a</code></pre><p>x</p><code>b</code>"
+    assert consoles.on_page_content(html, page(""), None, None) == html
 
 
 # Sources
