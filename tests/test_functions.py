@@ -142,14 +142,16 @@ def test_sigmoid_is_symmetric_and_tanh_is_a_stretched_sigmoid(x):
 @pytest.mark.parametrize(("x", "smallest"), [(np.float64(1000), 0.0), (np.float32(100), 3.7835e-44)])
 def test_sigmoid_is_silent_at_both_ends(x, smallest):
     assert nn.sigmoid(x) == 1
-    assert_allclose(nn.sigmoid(-x), smallest, rtol=0.02)    # the smallest numbers have few digits
+    assert_allclose(nn.sigmoid(-x), smallest, rtol=0.02)  # the smallest numbers have few digits
     assert nn.sigmoid(x).dtype == nn.sigmoid(-x).dtype == x.dtype
 
 
 @given(st.data())
 def test_one_hot_and_argmax_undo_each_other(data):
     classes = data.draw(st.integers(1, 12))
-    t = data.draw(arrays(np.int64, st.tuples(st.integers(0, 3), st.integers(0, 4)), elements=st.integers(0, classes - 1)))
+    t = data.draw(
+        arrays(np.int64, st.tuples(st.integers(0, 3), st.integers(0, 4)), elements=st.integers(0, classes - 1))
+    )
     rows = nn.one_hot(t, classes)
     assert rows.shape == (*t.shape, classes)
     assert rows.dtype == np.float32
@@ -176,8 +178,8 @@ def test_cross_entropy_is_the_mean_of_its_samples(rng):
 @pytest.mark.traps("T03")
 def test_labels_are_positions_not_factors():
     y = np.array([[0.1, 0.655, 0.245], [0.1, 0.655, 0.245]])
-    assert_allclose(nn.cross_entropy_error(y, [2, 2], eps=0), -np.log(0.245), rtol=1e-15)    # not twice that
-    assert_allclose(nn.cross_entropy_error(y, [0, 0], eps=0), np.log(10), rtol=1e-15)    # not 0
+    assert_allclose(nn.cross_entropy_error(y, [2, 2], eps=0), -np.log(0.245), rtol=1e-15)  # not twice that
+    assert_allclose(nn.cross_entropy_error(y, [0, 0], eps=0), np.log(10), rtol=1e-15)  # not 0
 
 
 @pytest.mark.traps("T04")
@@ -216,7 +218,7 @@ def test_labels_in_every_form_give_the_same(form, dtype):
     loss_again, pullback_again = nn.ops.softmax_cross_entropy(z, LABELS)
     assert_array_equal(loss, loss_again, strict=True)
     assert_array_equal(*pullback(), *pullback_again(), strict=True)
-    assert nn.accuracy(z, FORMS[form]) == dtype(0.6)    # samples 0, 2 and 3
+    assert nn.accuracy(z, FORMS[form]) == dtype(0.6)  # samples 0, 2 and 3
     y = nn.softmax(z)
     assert_array_equal(nn.cross_entropy_error(y, FORMS[form]), nn.cross_entropy_error(y, LABELS), strict=True)
 

@@ -39,7 +39,7 @@ def test_numerical_diff_to_the_last_bit(f, x, slope):
 def test_numerical_diff_is_the_central_difference_of_the_given_step():
     f = lambda x: x**3
     for h in (1.0, 0.5, 0.125):
-        assert_allclose(nn.numerical_diff(f, 2.0, h), 12 + h**2, rtol=1e-15)    # exact for a cubic: f' + h**2
+        assert_allclose(nn.numerical_diff(f, 2.0, h), 12 + h**2, rtol=1e-15)  # exact for a cubic: f' + h**2
     assert_array_equal(nn.numerical_diff(f, np.array([[0.0, 1.0]]), 1.0), [[1.0, 4.0]])
     errors = [abs(nn.numerical_diff(np.exp, 0.0, h) - 1) for h in (1e-1, 1e-4, 1e-12)]
     assert errors[1] < 1e-8 < errors[2] < errors[0]
@@ -74,7 +74,7 @@ def test_a_gradient_for_each_row():
     x = np.array([[3.0, 4.0], [4.0, 5.0], [6.0, 7.0], [1.0, 4.0]])
     expected = [[6, 8], [8, 10], [12, 14], [2, 8]]
     assert_allclose([nn.numerical_gradient(function_2, row) for row in x], expected, rtol=1e-10)
-    assert_allclose(nn.numerical_gradient(function_2, x), expected, rtol=1e-9)    # a scalar loss of all the rows
+    assert_allclose(nn.numerical_gradient(function_2, x), expected, rtol=1e-9)  # a scalar loss of all the rows
     values = [2 * nn.sum_squared_error(row, [0, 0]) for row in [[3, 4], [4, 5], [6, 7], [7, 6]]]
     assert_allclose(values, [25, 41, 85, 85])
 
@@ -244,7 +244,7 @@ def test_check_gradients_sees_mistakes(rng):
     loss = lambda p: (p["W"] ** 2).sum() + (p["W"].sum(axis=0) * p["b"]).sum()
     right = {"W": 2 * params["W"] + params["b"], "b": params["W"].sum(axis=0)}
     assert max(nn.check_gradients(loss, params, right).values()) < 1e-9
-    wrong = nn.check_gradients(loss, params, right | {"b": right["b"] + [0.5, -0.5]})    # the errors must not cancel
+    wrong = nn.check_gradients(loss, params, right | {"b": right["b"] + [0.5, -0.5]})  # the errors must not cancel
     assert wrong["W"] < 1e-9
     assert_allclose(wrong["b"], 0.5, rtol=1e-8)
     nan = nn.check_gradients(loss, params, right | {"b": right["b"] * np.nan})
@@ -297,7 +297,7 @@ def test_check_vjp_sees_a_loss_that_ignores_the_gradient_handed_to_it():
         return loss, lambda dloss: pullback(1.0)
 
     assert max(nn.check_vjp(nn.ops.softmax_cross_entropy, (SQUARE, [0, 2, 1]))) < 1e-6
-    with pytest.raises(ValueError, match="check_vjp: gradient 0 of .*deaf is wrong"):
+    with pytest.raises(ValueError, match=r"check_vjp: gradient 0 of .*deaf is wrong"):
         nn.check_vjp(deaf, (SQUARE, [0, 2, 1]))
 
 

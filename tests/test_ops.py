@@ -124,7 +124,7 @@ def arguments(name, seeds):
         "add": same(2, shapes),
         "mul": same(2, shapes),
         "affine": affine_arguments(seeds),
-        "relu": same(1, shapes).map(lambda a: [np.where(abs(a[0]) < 1e-3, 1.0, a[0])]),    # away from the kink
+        "relu": same(1, shapes).map(lambda a: [np.where(abs(a[0]) < 1e-3, 1.0, a[0])]),  # away from the kink
         "softmax": same(1, shapes.filter(len)),
         "log_softmax": same(1, shapes.filter(len)),
         "flatten": same(1, batches),
@@ -168,7 +168,7 @@ def test_a_loss_starts_the_way_back_with_one(name, rng):
 
 @pytest.mark.traps("T07")
 def test_the_slope_of_relu_at_zero_is_zero():
-    y, pullback = ops.relu([-1.0, -0.0, 0.0, 1e-300, 2.0])
+    _, pullback = ops.relu([-1.0, -0.0, 0.0, 1e-300, 2.0])
     assert_array_equal(*pullback(np.full(5, 3.0)), [0, 0, 0, 3, 3])
     assert_allclose(nn.numerical_gradient(lambda x: nn.relu(x).sum(), [0.0]), [0.5])
 

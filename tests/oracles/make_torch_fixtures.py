@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 
 
 def ops(seed=0):
-    """Return {case: arrays}: the inputs "x0", "x1", ..., labels "t", "dy", the output "y" and the gradients "d0", ..."""
+    """Return {case: arrays}: inputs "x0", "x1", ..., labels "t", "dy", the output "y" and gradients "d0", ..."""
     import torch
     from torch.nn import functional as F
 

@@ -1,0 +1,239 @@
+"""Layers: what `lift` makes of an op, and that chains of layers behave as composition should."""
+
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import nnfunc as nn
+from nnfunc import layers, ops
+from nnfunc.layers import EVAL, Mode, affine, lift, serial
+
+ACTIVATIONS = [layers.relu, layers.sigmoid, layers.tanh, layers.softmax, layers.identity]
+
+
+@st.composite
+def nets(draw):
+    """A chain of up to six layers of random widths, its parameters and a batch."""
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    width = draw(st.integers(1, 3))
+    x, params, chain = rng.standard_normal((draw(st.integers(1, 4)), width)), {}, []
+    for i in range(draw(st.integers(0, 6))):
+        if draw(st.booleans()):
+            chain.append(draw(st.sampled_from(ACTIVATIONS)))
+            continue
+        outputs = draw(st.integers(1, 4))
+        params |= {f"W{i}": rng.standard_normal((width, outputs)), f"b{i}": 0.5 + rng.random(outputs)}
+        chain.append(affine(i))
+        width = outputs
+    return chain, params, x
+
+
+def gradients(net, params, x, seed=7):
+    """Return the value, a random dy, and the gradients by x and by the parameters."""
+    y, pullback, _ = net(params, x)
+    dy = np.random.default_rng(seed).standard_normal(y.shape)
+    dx, grads = pullback(dy)
+    return y, dy, dx, grads
+
+
+def assert_same(a, b):
+    """Compare what `gradients` returned for two nets: equal to the last bit."""
+    assert a[3].keys() == b[3].keys()
+    for u, v in zip((*a[:3], *(a[3][name] for name in a[3])), (*b[:3], *(b[3][name] for name in a[3])), strict=True):
+        assert_array_equal(u, v, strict=True)
+
+
+# lift
+
+
+def test_a_lifted_layer_is_its_op(rng):
+    x, W, b, dy = (rng.standard_normal(shape) for shape in [(4, 3), (3, 2), (2,), (4, 2)])
+    y, pullback = ops.affine(x, W, b)
+    layer = lift(ops.affine, "kernel", "shift")
+    out, back, stats = layer({"shift": b, "kernel": W, "other": x}, x)
+    dx, grads = back(dy)
+    assert stats == {}
+    assert list(grads) == ["kernel", "shift"]
+    for a, again in zip((y, *pullback(dy)), (out, dx, *grads.values()), strict=True):
+        assert_array_equal(a, again, strict=True)
+    assert layer.op is ops.affine
+    assert layer.names == ("kernel", "shift")
+    assert layer.__name__ == "affine(kernel, shift)"
+
+
+def test_a_lifted_layer_hands_its_settings_on():
+    def power(x, W, *, exponent):
+        return W * x**exponent, lambda dy: (dy * exponent * W * x ** (exponent - 1), np.sum(dy * x**exponent))
+
+    y, pullback, _ = lift(power, "W1", exponent=3)({"W1": np.array(2.0)}, np.array([1.0, 2.0]))
+    assert_array_equal(y, [2, 16])
+    assert_array_equal(pullback(np.ones(2))[0], [6, 24])
+
+
+@pytest.mark.parametrize("name", ["identity", "sigmoid", "tanh", "relu", "softmax", "flatten"])
+def test_the_named_layers_are_the_ops_of_their_names(name, rng):
+    layer, x = getattr(layers, name), rng.standard_normal((2, 3))
+    assert layer.op is getattr(ops, name)
+    assert layer.names == ()
+    assert layer.__name__ == name
+    assert_array_equal(layer({}, x)[0], getattr(ops, name)(x)[0])
+
+
+def test_affine_takes_the_weights_of_its_number():
+    assert affine(12).names == ("W12", "b12")
+    assert affine(12).op is ops.affine
+
+
+def test_wanting_no_gradient_by_the_input(rng):
+    x, params = rng.standard_normal((4, 3)), {"W1": rng.standard_normal((3, 2)), "b1": np.zeros(2)}
+    wanted, unwanted = (affine(1)(params, x, Mode(dx=dx))[1](np.ones((4, 2))) for dx in (True, False))
+    assert_allclose(wanted[0], np.ones((4, 2)) @ params["W1"].T)
+    assert unwanted[0] is None
+    assert_array_equal(unwanted[1]["W1"], wanted[1]["W1"])
+
+
+# serial
+
+
+@given(nets())
+def test_a_random_chain_against_differences(case):
+    chain, params, x = case
+    net = serial(*chain)
+    _, dy, dx, grads = gradients(net, params, x)
+    assert grads.keys() == params.keys()
+    value = lambda p, x=x: np.sum(dy * net(p, x)[0])
+    # relu's kink may lie between the two points of a difference: there the slope is no number to compare with
+    numerical = nn.numerical_gradient(value, params) | {"x": nn.numerical_gradient(lambda x: value(params, x), x)}
+    closer = nn.numerical_gradient(value, params, h=1e-5) | {
+        "x": nn.numerical_gradient(lambda x: value(params, x), x, h=1e-5)
+    }
+    for name, g in (grads | {"x": dx}).items():
+        smooth = abs(numerical[name] - closer[name]) < 1e-5 * (1 + abs(closer[name]))
+        assert_allclose(g[smooth], closer[name][smooth], rtol=1e-5, atol=1e-7)
+
+
+@given(nets())
+def test_a_chain_is_the_composition_of_its_layers(case):
+    chain, params, x = case
+    y, dy, dx, grads = gradients(serial(*chain), params, x)
+    out, backs = x, []
+    for layer in chain:
+        out, back, _ = layer(params, out)
+        backs.append(back)
+    assert_array_equal(y, out, strict=True)
+    for back in reversed(backs):
+        dy, new = back(dy)
+        for name, g in new.items():
+            assert_array_equal(grads[name], g, strict=True)
+    assert_array_equal(dx, dy, strict=True)
+
+
+@given(nets(), st.integers(0, 6), st.integers(0, 6))
+def test_serial_is_associative_and_serial_of_nothing_is_its_one(case, i, j):
+    chain, params, x = case
+    i, j = sorted((min(i, len(chain)), min(j, len(chain))))
+    flat = gradients(serial(*chain), params, x)
+    left = serial(serial(*chain[:i], *chain[i:j]), serial(*chain[j:]))
+    right = serial(serial(*chain[:i]), serial(*chain[i:j], *chain[j:]))
+    with_ones = serial(serial(), *chain[:i], serial(), *chain[i:], serial())
+    for net in (left, right, with_ones):
+        assert_same(gradients(net, params, x), flat)
+
+
+def test_serial_of_nothing_is_the_identity(rng):
+    x = rng.standard_normal((2, 3))
+    y, pullback, stats = serial()({}, x)
+    assert_array_equal(y, x)
+    assert stats == {}
+    dx, grads = pullback(y + 1)
+    assert_array_equal(dx, x + 1)
+    assert grads == {}
+
+
+def test_tied_weights_add_up(rng):
+    """Three uses of one name: the gradient is the sum of what three names of equal arrays get."""
+    x, W, b = rng.standard_normal((4, 3)), rng.standard_normal((3, 3)), rng.standard_normal(3)
+    names = ["W1", "W2", "W3"]
+    apart = serial(*(f for name in names for f in (lift(ops.affine, name, f"b{name}"), layers.tanh)))
+    tied = serial(*(f for _ in names for f in (lift(ops.affine, "W", "b"), layers.tanh)))
+    y, _, dx, grads = gradients(apart, dict.fromkeys(names, W) | {f"b{name}": b for name in names}, x)
+    y_tied, _, dx_tied, grads_tied = gradients(tied, {"W": W, "b": b}, x)
+    assert_array_equal(y, y_tied)
+    assert_array_equal(dx, dx_tied)
+    assert_allclose(grads_tied["W"], sum(grads[name] for name in names), rtol=1e-14)
+    assert_allclose(grads_tied["b"], sum(grads[f"b{name}"] for name in names), rtol=1e-14)
+
+
+def test_a_chain_shows_its_layers():
+    inner = serial(layers.relu)
+    net = serial(affine(1), inner)
+    assert [f.__name__ for f in net.expand({})] == ["affine(W1, b1)", "net"]
+    assert net.expand({})[1] is inner
+
+
+# The mode
+
+
+def probe(seen, stats=None):
+    """Return a layer that is the identity and notes the mode it runs in."""
+
+    def layer(params, x, mode=EVAL):
+        seen.append(mode)
+        return x, lambda dy: (dy, {}), {name: f(mode.stats) for name, f in (stats or {}).items()}
+
+    return layer
+
+
+def test_evaluation_is_the_default_and_has_no_key():
+    seen = []
+    serial(probe(seen), serial(probe(seen)))({}, np.zeros(1))
+    assert EVAL == Mode() == Mode({}, None, True, True)
+    assert [mode.key for mode in seen] == [None, None]
+
+
+def test_each_layer_in_training_has_a_key_of_its_own():
+    seen = []
+    net = serial(probe(seen), serial(probe(seen), probe(seen)), probe(seen))
+    net({}, np.zeros(1), Mode(key=(0, 0)))
+    assert [mode.key for mode in seen] == [(0, 0, 0), (0, 0, 1, 0), (0, 0, 1, 1), (0, 0, 2)]
+
+
+def test_only_the_first_layer_hears_that_nobody_wants_dx():
+    seen = []
+    net = serial(serial(probe(seen), probe(seen)), probe(seen))
+    net({}, np.zeros(1), Mode(dx=False))
+    net({}, np.zeros(1), Mode())
+    assert [mode.dx for mode in seen] == [False, True, True, True, True, True]
+
+
+def test_statistics_reach_every_layer_and_come_back_merged():
+    seen = []
+    net = serial(
+        probe(seen, {"a": lambda s: s["a"] + 1}), serial(probe(seen, {"b": lambda s: s["a"] * 10})), probe(seen)
+    )
+    given_stats = {"a": 1, "c": 5}
+    _, _, stats = net({}, np.zeros(1), Mode(given_stats))
+    assert stats == {"a": 2, "b": 10}
+    assert given_stats == {"a": 1, "c": 5}
+    assert all(mode.stats == given_stats for mode in seen)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_without_gradients_nothing_is_kept(grad, rng):
+    """With them the chain keeps the array between the two affine layers, which W2's gradient needs."""
+    between = []
+
+    def watch(params, x, mode=EVAL):
+        between.append(weakref.ref(x))
+        return x + 0, lambda dy: (dy, {}), {}
+
+    params = nn.init_mlp(0, (3, 4, 2))
+    net = serial(affine(1), watch, layers.relu, watch, affine(2), watch)
+    result = net(params, rng.standard_normal((5, 3)), Mode(grad=grad))
+    kept = [ref() is not None for ref in between]
+    assert result[0].shape == (5, 2)
+    assert any(kept) == grad
