@@ -9,7 +9,7 @@ import pytest
 sys.modules.setdefault("nose.plugins", SimpleNamespace(Plugin=object))  # nose itself needs Python < 3.12
 from nose_plugin import DoctestIgnoreUnicode, _UnicodeOutputCheck  # noqa: E402  (registers IGNORE_UNICODE)
 
-collect_ignore = ["hooks"]
+collect_ignore = ["assets", "hooks"]  # programs of the build, not pages
 
 
 def pytest_itemcollected(item):
