@@ -112,7 +112,7 @@ def _split(
     if normalize:
         x = x.astype(np.float32)
         x /= 255
-    x = x.reshape(len(x), -1) if flatten else x[:, None]
+    x = x.reshape(len(x), prod(x.shape[1:])) if flatten else x[:, None]
     return x, t.astype(np.int64) if classes is None else one_hot(t, classes)
 
 
