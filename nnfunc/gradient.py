@@ -187,6 +187,11 @@ def gradient_path(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, step
     array, shape (step_num + 1, *x0.shape)
         float64; the first row is `x0`.
 
+    Raises
+    ------
+    ValueError
+        If `f` returns anything but one number.
+
     References
     ----------
     A. Cauchy, "Méthode générale pour la résolution des systèmes d'équations simultanées", 1847.
@@ -225,6 +230,11 @@ def gradient_descent(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, s
     -------
     array
         The last point, float64, in the shape of `x0`.
+
+    Raises
+    ------
+    ValueError
+        If `f` returns anything but one number.
 
     References
     ----------

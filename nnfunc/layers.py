@@ -209,6 +209,11 @@ def affine(i: int) -> Layer:
     callable
         The layer: [nnfunc.ops.affine][], lifted.
 
+    Raises
+    ------
+    ValueError
+        By the layer, if `params` lacks a name or the shapes do not fit each other.
+
     References
     ----------
     C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 5.1.

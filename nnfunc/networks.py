@@ -194,6 +194,11 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         ``grad(params, x, t, mode=EVAL) -> (value, grads, stats)`` like that of
         [value_and_grad][nnfunc.networks.value_and_grad], in float64.
 
+    Raises
+    ------
+    ValueError
+        By the gradient, if no layer uses one of the parameters, or `loss` gives no single number.
+
     References
     ----------
     W. Press and others, "Numerical Recipes", 3rd edition, section 5.7.

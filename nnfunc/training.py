@@ -153,7 +153,9 @@ def minibatches(
 ) -> Iterator[tuple[Array, Array]]:
     r"""Batches without end, drawn at random.
 
-    Without replacement an epoch is a shuffle of the data cut into ``N // batch_size`` whole batches;
+    $$\mathrm{batch}_i = (x_{\pi(k)}, t_{\pi(k)}), \qquad k = iB, \dots, (i + 1) B - 1$$
+
+    Without replacement an epoch is a shuffle $\pi$ of the data cut into ``N // batch_size`` whole batches;
     the rest of each shuffle is left out. With replacement each batch is drawn from all the data: it
     may hold a sample twice, and as many draws as there are data miss about 1/e of them.
 
