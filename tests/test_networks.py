@@ -1,4 +1,4 @@
-"""Networks: the sources' forward passes, gradients against PyTorch, and the fast numerical gradient against the slow one."""
+"""Networks: the sources' forward passes, PyTorch's gradients, the fast numerical gradient against the slow one."""
 
 import runpy
 from pathlib import Path
