@@ -532,6 +532,13 @@ def floating(where: str, x: ArrayLike, dtype: Any = np.float64) -> tuple[Array, 
     return xp.astype(x, dtype), xp
 
 
+def cotangent(where: str, dy: ArrayLike, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return the gradient that a pullback is given as an array, or refuse it for another shape than the output's."""
+    if np.shape(dy) != shape:
+        raise ValueError(f"{where}: the gradient has shape {np.shape(dy)}, wanted {shape}, the shape of the output")
+    return floating(where, dy, dtype)[0]
+
+
 def _errors(where: str, y: ArrayLike, t: ArrayLike) -> tuple[Array, ModuleType]:
     y, xp = floating(where, y)
     return y - targets(where, "y", y, t), xp

@@ -9,9 +9,28 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from . import ops
+from .conv import Pair
 from .functions import Array
 
-__all__ = ["EVAL", "Mode", "affine", "flatten", "identity", "lift", "relu", "serial", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "EVAL",
+    "Mode",
+    "affine",
+    "avg_pool2d",
+    "batch_norm",
+    "conv2d",
+    "dropout",
+    "flatten",
+    "identity",
+    "lift",
+    "max_pool2d",
+    "relu",
+    "serial",
+    "sigmoid",
+    "softmax",
+    "tanh",
+    "tap",
+]
 
 Params = dict[str, Array]
 Layer = Callable[..., tuple[Any, Callable[..., tuple[Any, Params]], Params]]
@@ -96,9 +115,7 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
     takes_dx = "dx" in (getattr(op, "__kwdefaults__", None) or {})
 
     def layer(params, x, mode=EVAL):
-        missing = [name for name in names if name not in params]
-        if missing:
-            raise ValueError(f"{label}: params has no {', '.join(missing)}; it has {', '.join(params) or 'no names'}")
+        _check_names(label, "params", names, params)
         weights = (params[name] for name in names)
         y, back = op(x, *weights, **settings, **({"dx": mode.dx} if takes_dx else {}))
 
@@ -108,6 +125,16 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
 
         return y, pullback if mode.grad else no_pullback, {}
 
+    return _named(layer, label, op, names)
+
+
+def _check_names(label: str, what: str, names: tuple[str, ...], given: Mapping[str, Array]) -> None:
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise ValueError(f"{label}: {what} has no {', '.join(missing)}; it has {', '.join(given) or 'no names'}")
+
+
+def _named(layer: Layer, label: str, op: Callable, names: tuple[str, ...]) -> Layer:
     layer.__name__ = layer.__qualname__ = label
     layer.op, layer.names = op, names
     return layer
@@ -225,6 +252,245 @@ def affine(i: int) -> Layer:
     ('W1', 'b1')
     """
     return lift(ops.affine, f"W{i}", f"b{i}")
+
+
+def conv2d(i: int, stride: Pair = 1, pad: Pair = 0) -> Layer:
+    r"""Convolution number `i`, with the filters ``W{i}`` and the biases ``b{i}``.
+
+    $$y = W_i * x + b_i$$
+
+    Parameters
+    ----------
+    i : int
+        The layer's number.
+    stride, pad : int or pair of int
+        Step and padding with zeros.
+
+    Returns
+    -------
+    callable
+        The layer: [nnfunc.conv.conv2d][], lifted.
+
+    References
+    ----------
+    Y. LeCun and others, "Gradient-based learning applied to document recognition", 1998.
+
+    Examples
+    --------
+    >>> from nnfunc import layers
+    >>> layers.conv2d(1, pad=1).names
+    ('W1', 'b1')
+    """
+    return lift(ops.conv2d, f"W{i}", f"b{i}", stride=stride, pad=pad)
+
+
+def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
+    r"""Max pooling as a layer; it has no weights.
+
+    $$y = \max_{window} x$$
+
+    Parameters
+    ----------
+    size : int or pair of int
+        The window.
+    stride : int or pair of int, optional
+        The step; the window's size if not given.
+    pad : int or pair of int
+        Padding, smaller than the window.
+
+    Returns
+    -------
+    callable
+        The layer: [nnfunc.conv.max_pool2d][], lifted.
+
+    References
+    ----------
+    D. Scherer, A. Müller, S. Behnke, 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers
+    >>> y, pullback, stats = layers.max_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> print(y)
+    [[[[ 5.  7.]
+       [13. 15.]]]]
+    """
+    return lift(ops.max_pool2d, size=size, stride=stride, pad=pad)
+
+
+def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
+    r"""Average pooling as a layer; it has no weights.
+
+    $$y = \mathrm{mean}_{window}\, x$$
+
+    Parameters
+    ----------
+    size : int or pair of int
+        The window.
+    stride : int or pair of int, optional
+        The step; the window's size if not given.
+    pad : int or pair of int
+        Padding, smaller than the window.
+
+    Returns
+    -------
+    callable
+        The layer: [nnfunc.conv.avg_pool2d][], lifted.
+
+    References
+    ----------
+    Y. LeCun and others, 1998, section II.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers
+    >>> y, pullback, stats = layers.avg_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> print(y)
+    [[[[ 2.5  4.5]
+       [10.5 12.5]]]]
+    """
+    return lift(ops.avg_pool2d, size=size, stride=stride, pad=pad)
+
+
+def batch_norm(i: int, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
+    r"""Batch normalisation number `i`, with ``gamma{i}`` and ``beta{i}``, and running ``mean{i}`` and ``var{i}``.
+
+    In training it normalises by the batch and observes
+
+    $$\mu_{run} \leftarrow \rho\, \mu_{run} + (1 - \rho)\, \mu, \qquad
+    \sigma^2_{run} \leftarrow \rho\, \sigma^2_{run} + (1 - \rho)\, \sigma^2$$
+
+    and hands both out as stats; in evaluation it normalises by them.
+
+    Parameters
+    ----------
+    i : int
+        The layer's number.
+    momentum : float
+        The share of the old statistics that stays, rho.
+    eps : float
+        Keeps the root from zero.
+
+    Returns
+    -------
+    callable
+        The layer.
+
+    Raises
+    ------
+    ValueError
+        By the layer, if `params` or the mode's stats lack a name.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch normalization", 2015, Algorithm 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers
+    >>> params = {"gamma1": np.ones(1), "beta1": np.zeros(1)}
+    >>> stats = {"mean1": np.zeros(1), "var1": np.ones(1)}
+    >>> mode = layers.Mode(stats, key=(0, 0))
+    >>> y, pullback, new = layers.batch_norm(1)(params, np.array([[1.0], [3.0]]), mode)
+    >>> print(y.round(3).tolist(), new["mean1"].round(3), new["var1"].round(3))
+    [[-1.0], [1.0]] [0.2] [1.]
+    """
+    momentum = float(momentum)
+    names = gamma, beta = f"gamma{i}", f"beta{i}"
+    observed = mean, var = f"mean{i}", f"var{i}"
+    label = f"batch_norm({gamma}, {beta})"
+
+    def layer(params, x, mode=EVAL):
+        _check_names(label, "params", names, params)
+        _check_names(label, "mode.stats", observed, mode.stats)
+        stats = mode.stats[mean], mode.stats[var]
+        training = mode.key is not None
+        y, back, *batch = ops.normalize(x, params[gamma], params[beta], eps, *(() if training else stats))
+
+        def pullback(dy):
+            dx, dgamma, dbeta = back(dy)
+            return dx, {gamma: dgamma, beta: dbeta}
+
+        new = (momentum * old + (1 - momentum) * now for old, now in zip(stats, batch, strict=True))
+        return y, pullback if mode.grad else no_pullback, dict(zip(observed, new, strict=True)) if training else {}
+
+    return _named(layer, label, ops.batch_norm, names)
+
+
+def dropout(rate: float) -> Layer:
+    r"""Dropout in training, identity in evaluation.
+
+    $$y = x \frac{mask}{1 - r}$$
+
+    Parameters
+    ----------
+    rate : float
+        The share that is dropped, r, from 0 to below 1.
+
+    Returns
+    -------
+    callable
+        The layer; its mask follows from the mode's key: [nnfunc.ops.dropout][].
+
+    References
+    ----------
+    N. Srivastava and others, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers
+    >>> x = np.ones((1, 4))
+    >>> print(layers.dropout(0.5)({}, x)[0])
+    [[1. 1. 1. 1.]]
+    >>> print(np.unique(layers.dropout(0.5)({}, np.ones((1, 99)), layers.Mode(key=(0, 1)))[0]))
+    [0. 2.]
+    """
+
+    def layer(params, x, mode=EVAL):
+        y, back = ops.identity(x) if mode.key is None else ops.dropout(x, rate, mode.key)
+        return y, (lambda dy: (back(dy)[0], {})) if mode.grad else no_pullback, {}
+
+    return _named(layer, f"dropout({rate})", ops.dropout, ())
+
+
+def tap(name: str) -> Layer:
+    r"""Identity that hands its input out as a statistic, to look at what goes on inside a network.
+
+    $$y = x, \qquad stats[name] = x$$
+
+    Parameters
+    ----------
+    name : str
+        The name in the stats that the network returns.
+
+    Returns
+    -------
+    callable
+        The layer.
+
+    References
+    ----------
+    Activation histograms: X. Glorot, Y. Bengio, 2010, figure 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers
+    >>> net = layers.serial(layers.tap("before"), layers.relu)
+    >>> y, pullback, stats = net({}, np.array([[-1.0, 2.0]]))
+    >>> print(y, stats)
+    [[0. 2.]] {'before': array([[-1.,  2.]])}
+    """
+
+    def layer(params, x, mode=EVAL):
+        y, back = ops.identity(x)
+        return y, (lambda dy: (back(dy)[0], {})) if mode.grad else no_pullback, {name: y}
+
+    return _named(layer, f"tap({name})", ops.identity, ())
 
 
 identity = lift(ops.identity)

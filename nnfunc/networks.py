@@ -12,29 +12,33 @@ from .functions import Array
 from .gradient import numerical_gradient
 from .layers import EVAL, Layer, Mode, Params
 
-__all__ = ["mlp", "numerical_value_and_grad", "predict", "value_and_grad"]
+__all__ = ["deep_convnet", "mlp", "numerical_value_and_grad", "predict", "simple_convnet", "value_and_grad"]
 
 Loss = Callable[[Any, Any], tuple[Any, Callable[..., tuple[Any, ...]]]]
 Grad = Callable[..., tuple[Any, Params, Params]]
 
 
-def mlp(activation: Layer = layers.relu) -> Layer:
+def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     r"""Multi-layer perceptron, as deep as its parameters say.
 
-    $$a_1 = x W_1 + b_1, \quad z_1 = h(a_1), \quad a_2 = z_1 W_2 + b_2, \quad \dots$$
+    $$a_i = z_{i-1} W_i + b_i, \qquad z_i = h(a_i), \qquad z_0 = x$$
 
-    The last layer has no activation: the network gives scores.
+    The last layer has no activation: the network gives scores. Where the parameters hold gamma and
+    beta, batch normalisation stands between the affine map and the activation.
 
     Parameters
     ----------
     activation : layer
         What follows each affine layer but the last: h.
+    dropout : float
+        The share of each hidden layer's output that is dropped in training.
 
     Returns
     -------
     callable
         ``net(params, x, mode=EVAL) -> (scores, pullback, stats)``, with ``net.expand(params)``.
-        `params` holds W1, b1, W2, b2, ... and nothing else.
+        `params` holds W1, b1, W2, b2, ..., with batch normalisation also gamma1, beta1, ... for
+        each hidden layer, and nothing else.
 
     Raises
     ------
@@ -54,9 +58,12 @@ def mlp(activation: Layer = layers.relu) -> Layer:
     """
 
     def expand(params):
-        depth = _depth(params)
-        hidden = [layer for i in range(1, depth) for layer in (layers.affine(i), activation)]
-        return (*hidden, layers.affine(depth))
+        depth, normalised = _depth(params)
+        chain = []
+        for i in range(1, depth):
+            chain += [layers.affine(i), *([layers.batch_norm(i)] if normalised else []), activation]
+            chain += [layers.dropout(dropout)] if dropout else []
+        return (*chain, layers.affine(depth))
 
     def net(params, x, mode=EVAL):
         return layers.serial(*expand(params))(params, x, mode)
@@ -65,12 +72,88 @@ def mlp(activation: Layer = layers.relu) -> Layer:
     return net
 
 
-def _depth(params: Mapping[str, Array]) -> int:
-    numbers = [int(name[1:]) for name in params if re.fullmatch(r"W[1-9]\d*", name)]
-    wanted = {f"{letter}{i}" for i in range(1, max(numbers, default=1) + 1) for letter in "Wb"}
+def _depth(params: Mapping[str, Array]) -> tuple[int, bool]:
+    depth = max((int(name[1:]) for name in params if re.fullmatch(r"W[1-9]\d*", name)), default=1)
+    normalised = "gamma1" in params
+    wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
+    if normalised:
+        wanted |= {f"{word}{i}" for i in range(1, depth) for word in ("gamma", "beta")}
     if params.keys() != wanted:
-        raise ValueError(f"mlp: params has {', '.join(params) or 'no names'}; wanted W1, b1, W2, b2, ... without a gap")
-    return max(numbers)
+        raise ValueError(
+            f"mlp: params has {', '.join(params) or 'no names'}; wanted W1, b1, W2, b2, ... without a gap, "
+            "and with batch normalisation gamma1, beta1, ... for each hidden layer"
+        )
+    return depth, normalised
+
+
+def simple_convnet() -> Layer:
+    r"""Convolution, pooling and two affine layers: the convolutional network of chapter 7.
+
+    $$x \to conv \to relu \to pool \to affine \to relu \to affine \to scores$$
+
+    Returns
+    -------
+    callable
+        A chain with the weights W1, b1 (filters), W2, b2, W3, b3: see
+        [init_simple_convnet][nnfunc.initializers.init_simple_convnet].
+
+    References
+    ----------
+    Y. LeCun and others, "Gradient-based learning applied to document recognition", 1998.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> params = nn.init_simple_convnet(0)
+    >>> nn.predict(nn.simple_convnet(), params, np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
+    return layers.serial(
+        layers.conv2d(1),
+        layers.relu,
+        layers.max_pool2d(2),
+        layers.flatten,
+        layers.affine(2),
+        layers.relu,
+        layers.affine(3),
+    )
+
+
+def deep_convnet() -> Layer:
+    r"""Six convolutions in three pairs, each pair followed by pooling, two affine layers, two dropouts.
+
+    $$x \to 3 \times (conv \to relu \to conv \to relu \to pool) \to affine \to relu \to dropout
+    \to affine \to dropout \to scores$$
+
+    All filters are 3 x 3. The fourth convolution pads by 2, so that the images shrink from 28 over
+    14 and 8 to 4.
+
+    Returns
+    -------
+    callable
+        A chain with the weights W1, b1 ... W6, b6 (filters), W7, b7, W8, b8: see
+        [init_deep_convnet][nnfunc.initializers.init_deep_convnet].
+
+    References
+    ----------
+    K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image recognition",
+    2015; the sizes are those of Deep Learning from Scratch, chapter 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> params = nn.init_deep_convnet(0)
+    >>> nn.predict(nn.deep_convnet(), params, np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
+    chain = []
+    for i in (1, 3, 5):
+        chain += [layers.conv2d(i, pad=1), layers.relu, layers.conv2d(i + 1, pad=2 if i == 3 else 1), layers.relu]
+        chain += [layers.max_pool2d(2)]
+    chain += [layers.flatten, layers.affine(7), layers.relu, layers.dropout(0.5), layers.affine(8), layers.dropout(0.5)]
+    return layers.serial(*chain)
 
 
 def predict(

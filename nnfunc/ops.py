@@ -14,11 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import functions
-from .functions import Array, array, check_some, check_unit, class_targets, floating, targets
+from .conv import avg_pool2d as avg_pool2d
+from .conv import conv2d as conv2d
+from .conv import max_pool2d as max_pool2d
+from .functions import Array, array, check_some, check_unit, class_targets, cotangent, floating, targets
 
 __all__ = [
     "add",
     "affine",
+    "batch_norm",
+    "dropout",
     "flatten",
     "identity",
     "log_softmax",
@@ -75,7 +80,7 @@ def add(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
     z = x + y
 
     def pullback(dz):
-        dz = _gradient("add", dz, z)
+        dz = cotangent("add", dz, z.shape, z.dtype)
         return dz, dz
 
     return z, pullback
@@ -120,7 +125,7 @@ def mul(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
     z = x * y
 
     def pullback(dz):
-        dz = _gradient("mul", dz, z)
+        dz = cotangent("mul", dz, z.shape, z.dtype)
         return dz * y, dz * x
 
     return z, pullback
@@ -160,7 +165,7 @@ def identity(x: ArrayLike) -> tuple[Array, Pullback]:
     3.0 0.5
     """
     y, _ = floating("identity", x)
-    return y, lambda dy: (_gradient("identity", dy, y),)
+    return y, lambda dy: (cotangent("identity", dy, y.shape, y.dtype),)
 
 
 def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tuple[Array, Pullback]:
@@ -218,9 +223,10 @@ def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tupl
         raise ValueError(f"affine: x has {features}, W has {W.shape[0]} rows (x {x.shape}, W {W.shape})")
     y = x @ W
     y += b
+    shape, dtype = y.shape, y.dtype
 
     def pullback(dy):
-        dy = _gradient("affine", dy, y)
+        dy = cotangent("affine", dy, shape, dtype)
         rows = prod(x.shape[:-1])
         flat_x, flat_dy = xp.reshape(x, (rows, W.shape[0])), xp.reshape(dy, (rows, W.shape[1]))
         return dy @ W.T if dx else None, flat_x.T @ flat_dy, xp.sum(flat_dy, axis=0)
@@ -263,7 +269,7 @@ def sigmoid(x: ArrayLike) -> tuple[Array, Pullback]:
     0.5 0.25
     """
     y = functions.sigmoid(x)
-    return y, lambda dy: (_gradient("sigmoid", dy, y) * (y * (1 - y)),)
+    return y, lambda dy: (cotangent("sigmoid", dy, y.shape, y.dtype) * (y * (1 - y)),)
 
 
 def tanh(x: ArrayLike) -> tuple[Array, Pullback]:
@@ -300,7 +306,7 @@ def tanh(x: ArrayLike) -> tuple[Array, Pullback]:
     0.0 2.0
     """
     y = functions.tanh(x)
-    return y, lambda dy: (_gradient("tanh", dy, y) * (1 - y * y),)
+    return y, lambda dy: (cotangent("tanh", dy, y.shape, y.dtype) * (1 - y * y),)
 
 
 def relu(x: ArrayLike) -> tuple[Array, Pullback]:
@@ -338,7 +344,7 @@ def relu(x: ArrayLike) -> tuple[Array, Pullback]:
     [0. 0. 3.] [0. 0. 5.]
     """
     y = functions.relu(x)
-    return y, lambda dy: (_gradient("relu", dy, y) * (y > 0),)
+    return y, lambda dy: (cotangent("relu", dy, y.shape, y.dtype) * (y > 0),)
 
 
 def softmax(x: ArrayLike) -> tuple[Array, Pullback]:
@@ -377,7 +383,7 @@ def softmax(x: ArrayLike) -> tuple[Array, Pullback]:
     y, xp = array(functions.softmax(x))
 
     def pullback(dy):
-        dy = _gradient("softmax", dy, y)
+        dy = cotangent("softmax", dy, y.shape, y.dtype)
         return (y * (dy - xp.sum(dy * y, axis=-1, keepdims=True)),)
 
     return y, pullback
@@ -420,7 +426,7 @@ def log_softmax(x: ArrayLike) -> tuple[Array, Pullback]:
     y, xp = array(functions.log_softmax(x))
 
     def pullback(dy):
-        dy = _gradient("log_softmax", dy, y)
+        dy = cotangent("log_softmax", dy, y.shape, y.dtype)
         return (dy - xp.exp(y) * xp.sum(dy, axis=-1, keepdims=True),)
 
     return y, pullback
@@ -464,7 +470,143 @@ def flatten(x: ArrayLike) -> tuple[Array, Pullback]:
     if x.ndim < 2:
         raise ValueError(f"flatten: x has shape {x.shape}, wanted (N, ...); one sample is a batch x[None]")
     y = xp.reshape(x, (x.shape[0], prod(x.shape[1:])))
-    return y, lambda dy: (xp.reshape(_gradient("flatten", dy, y), x.shape),)
+    return y, lambda dy: (xp.reshape(cotangent("flatten", dy, y.shape, y.dtype), x.shape),)
+
+
+def batch_norm(x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float = 1e-5) -> tuple[Array, Pullback]:
+    r"""Batch normalisation: each feature gets mean 0 and variance 1 over the batch, then a scale and a shift.
+
+    $$\mu = \frac1m \sum x, \quad \sigma^2 = \frac1m \sum (x - \mu)^2, \quad
+    \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \quad y = \gamma \hat x + \beta$$
+
+    The gradient passes through mean and variance too:
+
+    $$d\gamma = \sum dy\, \hat x, \quad d\beta = \sum dy, \quad
+    dx = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}} \Bigl( dy - \frac{d\beta}{m} - \hat x\, \frac{d\gamma}{m} \Bigr)$$
+
+    Parameters
+    ----------
+    x : array_like, shape (N, D) or (N, C, H, W)
+        A batch. Images are normalised by channel, over N, H and W.
+    gamma, beta : array_like, shape (D,) or (C,)
+        Scale and shift.
+    eps : float
+        Keeps the root from zero.
+
+    Returns
+    -------
+    y : array
+        The shape of `x`.
+    pullback : callable
+        ``pullback(dy) -> (dx, dgamma, dbeta)``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other, or the batch is empty.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch normalization", 2015, Algorithm 1.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> y, pullback = nn.ops.batch_norm([[1.0], [3.0]], gamma=[2.0], beta=[10.0])
+    >>> print(y.round(3).tolist())
+    [[8.0], [12.0]]
+    """
+    y, pullback, _, _ = normalize(x, gamma, beta, eps)
+    return y, pullback
+
+
+def normalize(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float, mean: Array | None = None, var: Array | None = None
+) -> tuple[Array, Pullback, Array, Array]:
+    """Normalise by the batch's own mean and variance, or by given ones; return those used as well."""
+    x, xp = floating("batch_norm", x)
+    gamma, _ = floating("batch_norm", gamma)
+    beta, _ = floating("batch_norm", beta)
+    if x.ndim not in (2, 4) or not gamma.shape == beta.shape == (x.shape[1],):
+        raise ValueError(
+            f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
+            "wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice"
+        )
+    check_some("batch_norm", "x", x)
+    axes, shape = ((0,), (1, -1)) if x.ndim == 2 else ((0, 2, 3), (1, -1, 1, 1))
+    m, own = x.size // x.shape[1], mean is None
+    if own:
+        mean = xp.mean(x, axis=axes)
+    x_hat = x - xp.reshape(mean, shape)
+    if own:
+        var = xp.mean(x_hat * x_hat, axis=axes)
+    scale = 1 / (var + float(eps)) ** 0.5
+    x_hat *= xp.reshape(scale, shape)
+    y = x_hat * xp.reshape(gamma, shape)
+    y += xp.reshape(beta, shape)
+    dtype = y.dtype
+
+    def pullback(dy):
+        dy = cotangent("batch_norm", dy, x_hat.shape, dtype)
+        dgamma, dbeta = xp.sum(dy * x_hat, axis=axes), xp.sum(dy, axis=axes)
+        dx = dy
+        if own:
+            dx = dx - x_hat * xp.reshape(dgamma / m, shape)
+            dx -= xp.reshape(dbeta / m, shape)
+        return dx * xp.reshape(gamma * scale, shape), dgamma, dbeta
+
+    return y, pullback, mean, var
+
+
+def dropout(x: ArrayLike, rate: float, key: tuple[int, ...]) -> tuple[Array, Pullback]:
+    r"""Dropout: a share of the numbers becomes zero, the others grow to make up for it.
+
+    $$y = x \frac{mask}{1 - r}, \qquad dx = dy \frac{mask}{1 - r}, \qquad P(mask = 1) = 1 - r$$
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape.
+    rate : float
+        The share that is dropped, r, from 0 to below 1.
+    key : tuple of int
+        Decides the mask: the same key gives the same mask.
+
+    Returns
+    -------
+    y : array
+        The shape of `x`.
+    pullback : callable
+        ``pullback(dy) -> (dx,)``, with the same mask.
+
+    Raises
+    ------
+    ValueError
+        For a rate out of range, or a key that is no tuple of ints from 0 up.
+
+    References
+    ----------
+    N. Srivastava and others, "Dropout: a simple way to prevent neural networks from overfitting",
+    JMLR 15, 2014, section 10: the scaling during training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> y, pullback = nn.ops.dropout(np.ones(1000), rate=0.5, key=(0, 1))
+    >>> print(np.unique(y), bool((pullback(np.ones(1000))[0] == y).all()))
+    [0. 2.] True
+    """
+    x, xp = floating("dropout", x)
+    rate = float(rate)
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate is {rate}, wanted a share from 0 to below 1")
+    if not isinstance(key, tuple) or not key or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in key):
+        raise ValueError(f"dropout: key is {key!r}, wanted a tuple of ints from 0 up")
+    rng = np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
+    mask = xp.astype(xp.asarray(rng.random(x.shape, np.float32) >= rate), x.dtype)
+    mask /= 1 - rate
+    return x * mask, lambda dy: (cotangent("dropout", dy, mask.shape, mask.dtype) * mask,)
 
 
 def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
@@ -652,12 +794,6 @@ def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     if x.shape != y.shape:
         raise ValueError(f"{where}: x has shape {x.shape}, y has shape {y.shape}; wanted one shape")
     return x, y
-
-
-def _gradient(where: str, dy: ArrayLike, y: Array) -> Array:
-    if np.shape(dy) != y.shape:
-        raise ValueError(f"{where}: the gradient has shape {np.shape(dy)}, wanted {y.shape}, the shape of the output")
-    return floating(where, dy, y.dtype)[0]
 
 
 def _factor(where: str, dloss: ArrayLike) -> float:

@@ -1,0 +1,428 @@
+r"""Convolution and pooling, as ops, and the unfolding behind them. Chapter 7.
+
+Images are arrays (N, C, H, W): batch, channels, height, width. Stride, padding and window size are
+an int for both directions or a pair (vertical, horizontal).
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .functions import Array, cotangent, floating
+
+__all__ = ["avg_pool2d", "col2im", "conv2d", "conv_output_size", "im2col", "max_pool2d"]
+
+Pair = int | tuple[int, int]
+
+
+def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0) -> int:
+    r"""How often a filter fits along one side of an image.
+
+    $$O = \left\lfloor \frac{H + 2P - F}{S} \right\rfloor + 1$$
+
+    Parameters
+    ----------
+    size : int
+        The image's side, H.
+    filter_size : int
+        The filter's side, F.
+    stride : int
+        The step from one place to the next, S.
+    pad : int
+        Zeros added at each end, P.
+
+    Returns
+    -------
+    int
+        The output's side, O.
+
+    Raises
+    ------
+    ValueError
+        If the filter is larger than the padded image, or a number is no int in its range.
+
+    References
+    ----------
+    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016, relationship 6.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> nn.conv.conv_output_size(28, 5), nn.conv.conv_output_size(28, 3, stride=2, pad=1)
+    (24, 14)
+    """
+    for name, n, least in (("size", size, 0), ("filter_size", filter_size, 1), ("stride", stride, 1), ("pad", pad, 0)):
+        if not isinstance(n, (int, np.integer)) or n < least:
+            raise ValueError(f"conv_output_size: {name} is {n!r}, wanted an int from {least} up")
+    return _output_size("conv_output_size", size, filter_size, stride, pad)
+
+
+def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0) -> Array:
+    r"""Unfold images: every place of the filter becomes a column.
+
+    $$col_{n,\; (c F_h + i) F_w + j,\; p O_w + q} = x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Images.
+    filter_h, filter_w : int
+        Height and width of the filter.
+    stride, pad : int or pair of int
+        Step and padding with zeros.
+
+    Returns
+    -------
+    array, shape (N, C * filter_h * filter_w, OH * OW)
+        A new array.
+
+    Raises
+    ------
+    ValueError
+        If `x` has not four axes, or the filter is larger than a padded image.
+
+    References
+    ----------
+    K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks for document
+    processing", 2006.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> print(nn.conv.im2col(np.arange(9.0).reshape(1, 1, 3, 3), 2, 2))
+    [[[0. 1. 3. 4.]
+      [1. 2. 4. 5.]
+      [3. 4. 6. 7.]
+      [4. 5. 7. 8.]]]
+    """
+    x, _ = floating("im2col", x)
+    return _unfold(x, _windows("im2col", x.shape, (filter_h, filter_w), stride, pad))
+
+
+def col2im(
+    col: ArrayLike, x_shape: tuple[int, ...], filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0
+) -> Array:
+    r"""Fold columns back and add up what falls on the same pixel: the adjoint of im2col.
+
+    $$\langle \mathrm{im2col}(x),\; col \rangle = \langle x,\; \mathrm{col2im}(col) \rangle$$
+
+    Parameters
+    ----------
+    col : array_like, shape (N, C * filter_h * filter_w, OH * OW)
+        Columns, as im2col makes them.
+    x_shape : tuple of int
+        (N, C, H, W).
+    filter_h, filter_w : int
+        Height and width of the filter.
+    stride, pad : int or pair of int
+        Step and padding.
+
+    Returns
+    -------
+    array, shape (N, C, H, W)
+        A new array.
+
+    Raises
+    ------
+    ValueError
+        If the shape of `col` is not the one im2col would give.
+
+    References
+    ----------
+    K. Chellapilla, S. Puri, P. Simard, 2006.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> print(nn.conv.col2im(np.ones((1, 4, 4)), (1, 1, 3, 3), 2, 2))    # how many windows see each pixel
+    [[[[1. 2. 1.]
+       [2. 4. 2.]
+       [1. 2. 1.]]]]
+    """
+    col, _ = floating("col2im", col)
+    win = _windows("col2im", x_shape, (filter_h, filter_w), stride, pad)
+    wanted = (x_shape[0], x_shape[1] * filter_h * filter_w, win.out_h * win.out_w)
+    if col.shape != wanted:
+        raise ValueError(f"col2im: col has shape {col.shape}, wanted {wanted} for images {tuple(x_shape)}")
+    return _fold(col, x_shape, win)
+
+
+def conv2d(
+    x: ArrayLike, W: ArrayLike, b: ArrayLike, stride: Pair = 1, pad: Pair = 0, *, dx: bool = True
+) -> tuple[Array, Any]:
+    r"""Convolution: one affine map, applied at every place of the image.
+
+    $$y_{n f p q} = b_f + \sum_{c i j} W_{f c i j}\, x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
+
+    On columns this is a matrix product, $y = W\, col + b$, and so are its gradients:
+    $dW = \sum_n dy_n\, col_n^T$, $db = \sum dy$, $dx = \mathrm{col2im}(W^T dy)$.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Images.
+    W : array_like, shape (F, C, FH, FW)
+        Filters.
+    b : array_like, shape (F,)
+        One bias for each filter.
+    stride, pad : int or pair of int
+        Step and padding with zeros.
+    dx : bool
+        Whether anybody wants the gradient by `x`; if not, it is None and costs nothing.
+
+    Returns
+    -------
+    y : array, shape (N, F, OH, OW)
+        Feature maps.
+    pullback : callable
+        ``pullback(dy) -> (dx, dW, db)``.
+
+    Raises
+    ------
+    ValueError
+        If the channels differ, the filter is larger than a padded image, or a shape is wrong.
+
+    References
+    ----------
+    Y. LeCun and others, "Gradient-based learning applied to document recognition", 1998, section II.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> y, pullback = nn.ops.conv2d(x, W=[[[[1.0, 0.0], [0.0, -1.0]]]], b=[0.5])
+    >>> print(y)
+    [[[[-3.5 -3.5]
+       [-3.5 -3.5]]]]
+    >>> dx, dW, db = pullback(np.ones((1, 1, 2, 2)))
+    >>> print(dW, db)
+    [[[[ 8. 12.]
+       [20. 24.]]]] [4.]
+    """
+    W, _ = floating("conv2d", W)
+    b, _ = floating("conv2d", b)
+    x, _ = floating("conv2d", x, W.dtype)
+    if W.ndim != 4 or b.shape != W.shape[:1]:
+        raise ValueError(f"conv2d: W has shape {W.shape}, b has shape {b.shape}; wanted (F, C, FH, FW) and (F,)")
+    win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
+    if x.shape[1] != W.shape[1]:
+        raise ValueError(f"conv2d: x has {x.shape[1]} channels, W has {W.shape[1]} (x {x.shape}, W {W.shape})")
+    N, F, x_shape = x.shape[0], W.shape[0], x.shape
+    W_rows = W.reshape(F, -1)
+    col = _unfold(x, win)
+    y = W_rows @ col
+    y += b[:, None]
+    y = y.reshape(N, F, win.out_h, win.out_w)
+    shape, dtype = y.shape, y.dtype
+
+    def pullback(dy):
+        dy = cotangent("conv2d", dy, shape, dtype).reshape(N, F, -1)
+        dW = (dy @ col.swapaxes(1, 2)).sum(axis=0).reshape(W.shape)
+        return _fold(W_rows.T @ dy, x_shape, win) if dx else None, dW, dy.sum(axis=(0, 2))
+
+    return y, pullback
+
+
+def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[Array, Any]:
+    r"""Max pooling: the largest pixel of each window. The gradient goes to it alone.
+
+    $$y_{n c p q} = \max_{i, j} x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
+
+    Among equal pixels the first is taken, row by row. Padding never wins: it counts as minus infinity.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Images.
+    size : int or pair of int
+        The window.
+    stride : int or pair of int, optional
+        The step; the window's size if not given.
+    pad : int or pair of int
+        Padding, smaller than the window.
+
+    Returns
+    -------
+    y : array, shape (N, C, OH, OW)
+        Smaller images.
+    pullback : callable
+        ``pullback(dy) -> (dx,)``.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than a padded image, or a shape is wrong.
+
+    References
+    ----------
+    D. Scherer, A. Müller, S. Behnke, "Evaluation of pooling operations in convolutional
+    architectures", 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> y, pullback = nn.ops.max_pool2d(np.array([[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]]), size=2)
+    >>> print(y, *pullback(y))
+    [[[[5. 2.]]]] [[[[0. 5. 2. 0.]
+       [0. 0. 0. 0.]]]]
+    """
+    x, _ = floating("max_pool2d", x)
+    win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
+    padded = _padded(x, win, -np.inf)
+    first, *others = win.places()
+    y = padded[first].copy()
+    for place in others:
+        np.maximum(y, padded[place], out=y)
+
+    def pullback(dy):
+        dy = cotangent("max_pool2d", dy, y.shape, y.dtype)
+        dx = np.zeros_like(padded)
+        free = np.ones(y.shape, bool)
+        for place in win.places():
+            wins = (padded[place] == y) & free
+            free &= ~wins
+            dx[place] += dy * wins
+        return (_inner(dx, x.shape, win),)
+
+    return y, pullback
+
+
+def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[Array, Any]:
+    r"""Average pooling: the mean of each window, the padding's zeros included.
+
+    $$y_{n c p q} = \frac{1}{K_h K_w} \sum_{i, j} x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Images.
+    size : int or pair of int
+        The window, K.
+    stride : int or pair of int, optional
+        The step; the window's size if not given.
+    pad : int or pair of int
+        Padding, smaller than the window.
+
+    Returns
+    -------
+    y : array, shape (N, C, OH, OW)
+        Smaller images.
+    pullback : callable
+        ``pullback(dy) -> (dx,)``.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than a padded image, or a shape is wrong.
+
+    References
+    ----------
+    Y. LeCun and others, 1998, section II: subsampling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> y, pullback = nn.ops.avg_pool2d(np.array([[[[1.0, 5.0], [4.0, 0.0]]]]), size=2)
+    >>> print(y, *pullback(y))
+    [[[[2.5]]]] [[[[0.625 0.625]
+       [0.625 0.625]]]]
+    """
+    x, _ = floating("avg_pool2d", x)
+    win = _pool_windows("avg_pool2d", x.shape, size, stride, pad)
+    padded = _padded(x, win, 0.0)
+    share = 1 / (win.h * win.w)
+    y = sum(padded[place] for place in win.places()) * share
+    x_shape, shape, dtype = x.shape, y.shape, y.dtype
+
+    def pullback(dy):
+        dy = cotangent("avg_pool2d", dy, shape, dtype) * share
+        dx = np.zeros((*x_shape[:2], x_shape[2] + 2 * win.pad_h, x_shape[3] + 2 * win.pad_w), dtype)
+        for place in win.places():
+            dx[place] += dy
+        return (_inner(dx, x_shape, win),)
+
+    return y, pullback
+
+
+class _Windows(NamedTuple):
+    """Where a window of h x w stands on a padded image."""
+
+    h: int
+    w: int
+    stride_h: int
+    stride_w: int
+    pad_h: int
+    pad_w: int
+    out_h: int
+    out_w: int
+
+    def places(self) -> Iterator[tuple[Any, ...]]:
+        """Yield, for each pixel of the window, the slice of the image that it sees."""
+        for i in range(self.h):
+            for j in range(self.w):
+                rows = slice(i, i + self.stride_h * self.out_h, self.stride_h)
+                yield ..., rows, slice(j, j + self.stride_w * self.out_w, self.stride_w)
+
+
+def _windows(where: str, x_shape: tuple[int, ...], window: Pair, stride: Pair, pad: Pair) -> _Windows:
+    if len(x_shape) != 4:
+        raise ValueError(f"{where}: the images have shape {tuple(x_shape)}, wanted (N, C, H, W); one image is x[None]")
+    window, stride = _pair(where, "window", window, 1), _pair(where, "stride", stride, 1)
+    pad = _pair(where, "pad", pad, 0)
+    out = (_output_size(where, *along) for along in zip(x_shape[2:], window, stride, pad, strict=True))
+    return _Windows(*window, *stride, *pad, *out)
+
+
+def _pool_windows(where: str, x_shape: tuple[int, ...], size: Pair, stride: Pair | None, pad: Pair) -> _Windows:
+    win = _windows(where, x_shape, size, size if stride is None else stride, pad)
+    if win.pad_h >= win.h or win.pad_w >= win.w:
+        raise ValueError(f"{where}: pad {pad} is not smaller than the window {size}; some windows would be empty")
+    return win
+
+
+def _pair(where: str, name: str, value: Pair, least: int) -> tuple[int, int]:
+    pair = (value, value) if np.ndim(value) == 0 else tuple(value)
+    if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n >= least for n in pair):
+        raise ValueError(f"{where}: {name} is {value!r}, wanted an int from {least} up, or a pair of them")
+    return int(pair[0]), int(pair[1])
+
+
+def _output_size(where: str, size: int, filter_size: int, stride: int, pad: int) -> int:
+    if filter_size > size + 2 * pad:
+        raise ValueError(f"{where}: a window of {filter_size} does not fit in {size} pixels with padding {pad}")
+    return (size + 2 * pad - filter_size) // stride + 1
+
+
+def _padded(x: Array, win: _Windows, fill: float) -> Array:
+    if not (win.pad_h or win.pad_w):
+        return x
+    N, C, H, W = x.shape
+    padded = np.full((N, C, H + 2 * win.pad_h, W + 2 * win.pad_w), fill, x.dtype)
+    _inner(padded, x.shape, win)[...] = x
+    return padded
+
+
+def _inner(padded: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
+    return padded[:, :, win.pad_h : win.pad_h + x_shape[2], win.pad_w : win.pad_w + x_shape[3]]
+
+
+def _unfold(x: Array, win: _Windows) -> Array:
+    views = np.lib.stride_tricks.sliding_window_view(_padded(x, win, 0.0), (win.h, win.w), axis=(2, 3))
+    views = views[:, :, :: win.stride_h, :: win.stride_w]
+    return views.transpose(0, 1, 4, 5, 2, 3).reshape(len(x), x.shape[1] * win.h * win.w, win.out_h * win.out_w)
+
+
+def _fold(col: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
+    N, C, H, W = x_shape
+    col = col.reshape(N, C, win.h * win.w, win.out_h, win.out_w)
+    x = np.zeros((N, C, H + 2 * win.pad_h, W + 2 * win.pad_w), col.dtype)
+    for k, place in enumerate(win.places()):
+        x[place] += col[:, :, k]
+    return _inner(x, x_shape, win)
