@@ -56,7 +56,7 @@ def step(x: ArrayLike) -> Array:
     [0 0 1]
     """
     x, xp = array(x)
-    return xp.astype(x > 0, xp.int64)
+    return xp.astype(xp.asarray(x > 0), xp.int64)
 
 
 def sigmoid(x: ArrayLike) -> Array:
@@ -483,7 +483,7 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> Array:
     check_some("accuracy", "y", y)
     t = class_targets("accuracy", "y", y, t)
     hits = xp.argmax(y, axis=-1) == xp.argmax(t, axis=-1)
-    return xp.mean(xp.astype(hits, y.dtype))
+    return xp.mean(xp.astype(xp.asarray(hits), y.dtype))
 
 
 def class_targets(where: str, name: str, y: Array, t: ArrayLike) -> Array:

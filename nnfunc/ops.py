@@ -343,8 +343,8 @@ def relu(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y, *pullback([5.0, 5.0, 5.0]))
     [0. 0. 3.] [0. 0. 5.]
     """
-    y = functions.relu(x)
-    return y, lambda dy: (cotangent("relu", dy, y.shape, y.dtype) * (y > 0),)
+    y, xp = array(functions.relu(x))
+    return y, lambda dy: (cotangent("relu", dy, y.shape, y.dtype) * xp.astype(xp.asarray(y > 0), y.dtype),)
 
 
 def softmax(x: ArrayLike) -> tuple[Array, Pullback]:

@@ -6,6 +6,7 @@ to dicts of them.
 """
 
 from collections.abc import Callable
+from math import cos, pi
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,21 @@ import numpy as np
 from .functions import Array, array, floating
 from .layers import Params
 
-__all__ = ["Optimizer", "adagrad", "adam", "momentum", "nesterov", "per_array", "rmsprop", "sgd"]
+__all__ = [
+    "Optimizer",
+    "adagrad",
+    "adam",
+    "constant",
+    "cosine",
+    "momentum",
+    "nesterov",
+    "per_array",
+    "rmsprop",
+    "sgd",
+    "step_decay",
+    "warm_up",
+    "weight_decay",
+]
 
 Rate = float | Callable[[int], float]
 
@@ -397,3 +412,166 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
         return p - lr * (m / (1 - beta1**t)) / ((v / (1 - beta2**t)) ** 0.5 + eps), m, v
 
     return rule
+
+
+def weight_decay(params: Params, lam: float) -> tuple[Array, Params]:
+    r"""Weight decay: a penalty on large weights, with its gradients.
+
+    $$P = \frac{\lambda}{2} \sum_W \sum_{ij} W_{ij}^2, \qquad dW = \lambda W$$
+
+    Parameters
+    ----------
+    params : dict of arrays
+        Only the names that begin with W count: biases are not pulled to zero.
+    lam : float
+        The strength lambda.
+
+    Returns
+    -------
+    penalty : float
+        To be added to the loss.
+    grads : dict of arrays
+        To be added to the gradients of the weights.
+
+    References
+    ----------
+    A. Krogh, J. Hertz, "A simple weight decay can improve generalization", 1991.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> penalty, grads = nn.weight_decay({"W1": np.array([[3.0, 4.0]]), "b1": np.array([7.0])}, lam=0.1)
+    >>> print(round(penalty, 6), grads)
+    1.25 {'W1': array([[0.3, 0.4]])}
+    """
+    lam = float(lam)
+    weights = {name: p for name, p in params.items() if name.startswith("W")}
+    penalty = sum((W * W).sum() for W in weights.values())
+    return 0.5 * lam * penalty, {name: lam * W for name, W in weights.items()}
+
+
+def constant(lr: float) -> Callable[[int], float]:
+    r"""Learning rate that stays.
+
+    $$\eta_t = \eta$$
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+
+    Returns
+    -------
+    callable
+        A function of t, the number of steps already taken.
+
+    References
+    ----------
+    Y. Bengio, "Practical recommendations for gradient-based training of deep architectures", 2012.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> schedule = nn.constant(0.1)
+    >>> print(schedule(0), schedule(1000))
+    0.1 0.1
+    """
+    return lambda t: lr
+
+
+def step_decay(lr: float, factor: float, steps: int) -> Callable[[int], float]:
+    r"""Learning rate that is multiplied by a factor at each multiple of `steps`.
+
+    $$\eta_t = \eta\, f^{\lfloor t / steps \rfloor}$$
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate at the start.
+    factor : float
+        f, say 0.1.
+    steps : int
+        How long each rate lasts.
+
+    Returns
+    -------
+    callable
+        A function of t, the number of steps already taken.
+
+    References
+    ----------
+    K. He and others, "Deep residual learning for image recognition", 2015, section 3.4.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> schedule = nn.step_decay(1.0, factor=0.5, steps=10)
+    >>> print(schedule(0), schedule(9), schedule(10), schedule(25))
+    1.0 1.0 0.5 0.25
+    """
+    return lambda t: lr * factor ** (t // steps)
+
+
+def cosine(lr: float, steps: int, last: float = 0.0) -> Callable[[int], float]:
+    r"""Learning rate that falls along half a cosine, and stays where it ends.
+
+    $$\eta_t = \eta_{last} + \frac{\eta - \eta_{last}}{2} \Bigl( 1 + \cos \frac{\pi \min(t, steps)}{steps} \Bigr)$$
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate at the start.
+    steps : int
+        How long it falls.
+    last : float
+        Where it ends.
+
+    Returns
+    -------
+    callable
+        A function of t, the number of steps already taken.
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> schedule = nn.cosine(1.0, steps=100)
+    >>> print(schedule(0), round(schedule(50), 6), round(schedule(100), 6))
+    1.0 0.5 0.0
+    """
+    return lambda t: last + 0.5 * (lr - last) * (1 + cos(pi * min(t, steps) / steps))
+
+
+def warm_up(lr: Rate, steps: int) -> Callable[[int], float]:
+    r"""Learning rate that grows in a straight line first, up to what it would have been.
+
+    $$\eta_t = \min\Bigl( 1, \frac{t + 1}{steps} \Bigr)\, \eta'_t$$
+
+    Parameters
+    ----------
+    lr : float or callable
+        What to warm up to: a rate or another schedule, $\eta'$.
+    steps : int
+        How long it grows.
+
+    Returns
+    -------
+    callable
+        A function of t, the number of steps already taken.
+
+    References
+    ----------
+    P. Goyal and others, "Accurate, large minibatch SGD", 2017, section 2.2.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> schedule = nn.warm_up(nn.constant(1.0), steps=4)
+    >>> print([schedule(t) for t in range(6)])
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
+    return lambda t: min(1.0, (t + 1) / steps) * (lr(t) if callable(lr) else lr)

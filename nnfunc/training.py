@@ -1,19 +1,22 @@
 r"""Learning as a fold: a state, a stream of batches, a step that takes one to the next. Chapters 4 and 6."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from math import inf, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .functions import Array
-from .layers import Mode, Params
+from .layers import EVAL, Mode, Params
 from .networks import Grad
-from .optimizers import Optimizer
+from .optimizers import Optimizer, weight_decay
 from .params import load_tree, save_tree
 
 __all__ = [
     "State",
+    "Trial",
     "checkpoints",
     "every",
     "fit",
@@ -22,8 +25,11 @@ __all__ = [
     "load_state",
     "minibatches",
     "progress",
+    "random_search",
     "save_state",
     "train_step",
+    "with_clipping",
+    "with_weight_decay",
 ]
 
 
@@ -146,6 +152,88 @@ def train_step(grad: Grad, optimizer: Optimizer) -> Step:
         return State(params, state.stats | stats, opt, state.seed, state.step + 1), {"loss": loss}
 
     return step
+
+
+def with_weight_decay(grad: Grad, lam: float) -> Grad:
+    r"""Add weight decay to a loss and its gradients.
+
+    $$E' = E + \frac{\lambda}{2} \sum_W \|W\|^2$$
+
+    Parameters
+    ----------
+    grad : callable
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns.
+    lam : float
+        The strength lambda.
+
+    Returns
+    -------
+    callable
+        The same kind of function.
+
+    References
+    ----------
+    A. Krogh, J. Hertz, "A simple weight decay can improve generalization", 1991.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> grad = nn.with_weight_decay(nn.value_and_grad(nn.mlp(), nn.ops.mean_squared_error), lam=0.1)
+    >>> params = {"W1": np.array([[2.0]]), "b1": np.array([0.0])}
+    >>> value, grads, stats = grad(params, np.array([[1.0]]), np.array([[2.0]]))    # a perfect fit
+    >>> print(value, grads["W1"], grads["b1"])
+    0.2 [[0.2]] [0.]
+    """
+
+    def decayed(params, x, t, mode=EVAL):
+        value, grads, stats = grad(params, x, t, mode)
+        penalty, pull = weight_decay(params, lam)
+        return value + penalty, grads | {name: grads[name] + g for name, g in pull.items()}, stats
+
+    return decayed
+
+
+def with_clipping(grad: Grad, max_norm: float) -> Grad:
+    r"""Shorten gradients that are too long, all by one factor, so that their direction stays.
+
+    $$g' = g\, \min\Bigl( 1, \frac{c}{\|g\|} \Bigr), \qquad \|g\|^2 = \sum_{name} \sum_i g_{name,i}^2$$
+
+    Parameters
+    ----------
+    grad : callable
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns.
+    max_norm : float
+        The greatest length, c.
+
+    Returns
+    -------
+    callable
+        The same kind of function.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
+    2013, Algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> grad = nn.with_clipping(nn.value_and_grad(nn.mlp(), nn.ops.sum_squared_error), max_norm=1.0)
+    >>> params = {"W1": np.array([[3.0]]), "b1": np.array([0.0])}
+    >>> value, grads, stats = grad(params, np.array([[0.75]]), np.array([[-2.75]]))
+    >>> print(grads["W1"].round(6), grads["b1"].round(6))    # 3.75 and 5 before
+    [[0.6]] [0.8]
+    """
+
+    def clipped(params, x, t, mode=EVAL):
+        value, grads, stats = grad(params, x, t, mode)
+        norm = sum(float((g * g).sum()) for g in grads.values()) ** 0.5
+        shrink = min(1.0, float(max_norm) / norm) if norm else 1.0
+        return value, {name: g * shrink for name, g in grads.items()}, stats
+
+    return clipped
 
 
 def minibatches(
@@ -526,6 +614,112 @@ def load_state(path: str | Path) -> State:
         raise ValueError(f"load_state: {path} holds {sorted(tree)}, no state; wanted {', '.join(State._fields)}")
     opt = {name: int(v) if isinstance(v, np.ndarray) and v.dtype.kind == "i" else v for name, v in tree["opt"].items()}
     return State(tree["params"], tree["stats"], opt, int(tree["seed"]), int(tree["step"]))
+
+
+class Trial(NamedTuple):
+    """One trial of a search.
+
+    Attributes
+    ----------
+    settings : dict
+        What was drawn.
+    metrics : dict
+        What the trial returned, its ``score`` among it; empty if it failed.
+    error : str or None
+        Why it failed.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> nn.Trial({"lr": 0.1}, {"score": 0.9}, None).metrics["score"]
+    0.9
+    """
+
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+    error: str | None
+
+
+def random_search(
+    trial: Callable[[dict[str, Any], tuple[int, int]], dict[str, Any]],
+    space: Mapping[str, tuple],
+    n: int,
+    seed: int,
+    map: Callable = map,
+) -> list[Trial]:
+    r"""Search hyper-parameters at random: try n settings, the best first.
+
+    $$\log x \sim U(\log a, \log b), \quad x \sim U(a, b), \quad \text{or a choice}$$
+
+    Parameters
+    ----------
+    trial : callable
+        ``trial(settings, key) -> {'score': score, ...}``, larger is better. The key ``(seed, i)``
+        decides what chance decides in trial i.
+    space : dict
+        For each name ``('log', a, b)``, ``('uniform', a, b)`` or ``('choice', [...])``.
+    n : int
+        How many trials.
+    seed : int
+        Trial i depends on the seed and on i alone.
+    map : callable
+        Runs the trials: the built-in one, or that of a process pool or a cluster.
+
+    Returns
+    -------
+    list of Trial
+        Sorted by score, the highest first. Trials that failed, or scored nan, come last, and say why.
+
+    Raises
+    ------
+    ValueError
+        For a space that is none of these.
+
+    References
+    ----------
+    J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", JMLR 13, 2012.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> space = {"lr": ("log", 1e-6, 1.0), "act": ("choice", ["relu", "tanh"])}
+    >>> trials = nn.random_search(lambda s, key: {"score": -abs(s["lr"] - 0.01)}, space, n=100, seed=0)
+    >>> print(len(trials), bool(0.005 < trials[0].settings["lr"] < 0.02))
+    100 True
+    """
+    for name, kind in space.items():
+        _draw(np.random.default_rng(0), name, kind)
+    trials = map(partial(_try, trial, space, _natural("random_search", "seed", seed)), range(n))
+    return sorted(trials, key=_rank)
+
+
+def _try(trial, space, seed, i):
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
+    settings = {name: _draw(rng, name, kind) for name, kind in space.items()}
+    try:
+        metrics = trial(settings, (seed, i))
+        return Trial(settings, metrics | {"score": float(metrics["score"])}, None)
+    except Exception as error:
+        return Trial(settings, {}, f"{type(error).__name__}: {error}")
+
+
+def _rank(trial: Trial) -> float:
+    score = trial.metrics.get("score", nan)
+    return inf if score != score else -score
+
+
+def _draw(rng: np.random.Generator, name: str, kind: tuple) -> Any:
+    match kind:
+        case ("log", a, b) if 0 < a <= b:
+            return float(np.exp(rng.uniform(np.log(a), np.log(b))))
+        case ("uniform", a, b) if a <= b:
+            return float(rng.uniform(a, b))
+        case ("choice", [*options]) if options:
+            return options[rng.integers(len(options))]
+    raise ValueError(
+        f"random_search: {name} is {kind!r}, "
+        "wanted ('log', a, b) with 0 < a <= b, ('uniform', a, b) or ('choice', [...])"
+    )
 
 
 def _natural(where: str, name: str, n: Any) -> int:

@@ -89,6 +89,14 @@ def test_step_and_relu_at_and_around_zero():
     assert nn.step(-0.5) == 0
 
 
+@pytest.mark.rows("S3-02")
+@pytest.mark.parametrize("ragged", [[[1], [2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5], [6]]])
+def test_rows_of_unequal_lengths_are_no_array(ragged):
+    with pytest.raises(ValueError, match=r"after 1 dimensions. The detected shape was \(3,\) \+ inhomogeneous part"):
+        nn.relu(ragged)
+    assert np.array(ragged, dtype=object).shape == (3,)
+
+
 # Laws
 
 
@@ -229,6 +237,11 @@ def test_labels_in_a_batch_as_large_as_the_number_of_classes(rng):
     z, t = rng.standard_normal((10, 10)), rng.permutation(10)
     _, pullback = nn.ops.softmax_cross_entropy(z, t)
     assert_allclose(*pullback(), (nn.softmax(z) - np.eye(10)[t]) / 10, rtol=1e-12, atol=1e-17)
+
+
+def test_a_column_is_one_hot_where_there_is_one_class():
+    assert nn.cross_entropy_error([[0.5], [0.25]], [[1], [1]], eps=0) == 1.5 * np.log(2)
+    assert nn.accuracy([[3.0], [4.0]], [[1], [1]]) == 1.0
 
 
 @pytest.mark.traps("T24")

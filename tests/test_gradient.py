@@ -45,6 +45,20 @@ def test_numerical_diff_is_the_central_difference_of_the_given_step():
     assert errors[1] < 1e-8 < errors[2] < errors[0]
 
 
+@pytest.mark.rows("S3-21")
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (np.sin, np.cos),
+        (lambda x: x**2 / 100 + x / 10, lambda x: x / 50 + 1 / 10),
+        (nn.sigmoid, lambda x: nn.sigmoid(x) * (1 - nn.sigmoid(x))),
+    ],
+)
+def test_slopes_that_algebra_gives(f, slope):
+    x = np.linspace(-3, 3, 13)
+    assert_allclose(nn.numerical_diff(f, x), slope(x), atol=1e-8)
+
+
 @pytest.mark.rows("S3-19")
 @pytest.mark.parametrize(("x", "slope", "intercept"), [(5, 0.2, -0.25), (10, 0.3, -1.0)])
 def test_tangent_line(x, slope, intercept):

@@ -295,6 +295,22 @@ def test_the_numerical_gradient_is_float64_and_leaves_the_parameters_alone(mnist
         assert_allclose(grads[name], exact[name], atol=1e-8)
 
 
+@pytest.mark.rows("S1-06", "S1-08", "S1-09")
+def test_xor_by_differences_as_far_apart_as_a_tenth():
+    """The first 1,001 steps of the source with seed 0: its own random numbers, its step h, its epsilon."""
+    legacy = np.random.RandomState(0)
+    params = {"W1": 0.1 * legacy.randn(2, 8), "b1": np.zeros(8), "W2": 0.1 * legacy.randn(8, 2), "b2": np.zeros(2)}
+    x, t = (a.astype(np.float64) if a.ndim == 2 else a for a in nn.xor())
+    loss = lambda z, t: (nn.cross_entropy_error(nn.softmax(z), t), None)
+    grad, sgd, losses = nn.numerical_value_and_grad(nn.mlp(), loss, h=0.1), nn.sgd(0.01), []
+    opt = sgd.init(params)
+    for _ in range(1002):
+        value, grads, _ = grad(params, x, t)
+        losses.append(value)
+        params, opt = sgd.step(params, grads, opt)
+    assert_allclose([losses[1], losses[1001]], [0.69458, 0.65322], atol=5e-6)
+
+
 def test_the_step_of_the_differences_can_be_chosen():
     grad = nn.numerical_value_and_grad(squares, lambda y, t: (np.sum(y**3), None), h=0.5)
     _, grads, _ = grad({"scale": 2.0}, np.array([1.0]), None)

@@ -60,6 +60,14 @@ def test_products_of_matrices(x, W, product):
     assert_array_equal(y, np.array(product, float), strict=True)
 
 
+@pytest.mark.rows("S3-05", "S3-06")
+def test_products_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"shapes \(2,3\) and \(2,3\) not aligned: 3 \(dim 1\) != 2 \(dim 0\)"):
+        np.dot(C, C)
+    with pytest.raises(ValueError, match=r"affine: x has 3 features, W has 2 rows \(x \(2, 3\), W \(2, 3\)\)"):
+        ops.affine(C, C, np.zeros(3))
+
+
 # Against PyTorch
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib
 from mkdocs.exceptions import PluginError
+from slim import slim
 
 matplotlib.use("agg")
 
@@ -58,7 +59,7 @@ def themed(svg, prefix, alt):
     """SVG text made fit to stand inside a page: own ids, the page's colours and fonts, an alternative text."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
-    svg = re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg)
+    svg = slim(re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg))
     box, width = re.search(r'viewBox="(0 0 ([\d.]+) [\d.]+)"', svg).groups()
     head = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="{box}" style="width: {float(width) / 12:.1f}em">'
     return re.sub(r"\s*\n\s*", " ", head + svg[svg.index(">") + 1 :]).strip()

@@ -16,7 +16,7 @@ from mkdocs.exceptions import PluginError
 
 FORMULA = re.compile(r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>', re.S)
 PUNCTUATED = re.compile(r"<math>(?:(?!</math>).)*</math>[.,;:!?)]+", re.S)
-TO_MATHML = math_core.LatexToMathML()
+TO_MATHML = math_core.LatexToMathML(fancy_error=False)
 # Chromium takes a variable's italic form from the mathematical alphabets, so the font must hold these too.
 ITALIC = {
     unicodedata.normalize("NFKC", chr(c)): chr(c)

@@ -15,11 +15,12 @@ for needed in ("math_core", "mkdocs_jupyter", "matplotlib", "ziamath"):
 from mkdocs.exceptions import PluginError  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "hooks"))
-import consoles  # noqa: E402
 import examples  # noqa: E402
 import figures  # noqa: E402
 import formulas  # noqa: E402
 import labs  # noqa: E402
+import listings  # noqa: E402
+import slim  # noqa: E402
 import sources  # noqa: E402
 
 sys.path.pop(0)
@@ -126,10 +127,11 @@ def test_figures_are_the_same_each_time_and_take_the_pages_colours():
     assert first == second
     assert "stroke: var(--plot-1)" in first
     assert "stroke: var(--plot-ink)" in first
-    assert "var(--plot-font)" in first
+    assert "DejaVu" not in first
     assert "#010203" not in first
     assert "#0a000" not in first
     ids = [part.split('"')[0] for part in first.split(' id="')[1:]]
+    assert ids
     assert len(ids) == len(set(ids))
 
 
@@ -140,6 +142,34 @@ def test_an_alternative_text_is_escaped_and_tick_labels_keep_their_digits():
     assert "0.123456<" in shown
 
 
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("M 1.23456 2 L 3 4 L 5.004 6 z", "M1.23 2 3 4 5 6z"),
+        ("M 0 3 C 0.79559 3 1.5 2 2 1 C 3 3 3 3 3 3 L 9 9", "M0 3C0.8 3 1.5 2 2 1 3 3 3 3 3 3L9 9"),
+        ("M 1 1 M 2 2 L -0.001 3", "M1 1M2 2 0 3"),
+        ("M 1.16 2 " + "L 3.14 4 " * 99, "M1.2 2" + " 3.1 4" * 99),
+    ],
+)
+def test_path_data_keeps_its_meaning_with_fewer_characters(long, short):
+    assert slim.path(long) == short
+
+
+def test_slim_svg_shares_what_all_members_of_a_group_have_and_keeps_what_is_referred_to():
+    member = '<path d="M 1 1 L 2 2" style="stroke: red"/>'
+    look = '<g style="stroke: red"><path d="M1 1 2 2"/><path d="M1 1 2 2"/></g>'
+    assert slim.slim(f'<svg><g id="a"><g id="b"> {member} {member} </g></g></svg>') == f"<svg>{look}</svg>"
+    other = member.replace("red", "blue")
+    assert slim.slim(f"<g>{member}{other}</g>") == (member + other).replace("M 1 1 L 2 2", "M1 1 2 2")
+    faint = member.replace("red", "red; opacity: 0.5")
+    assert slim.slim(f"<g>{faint}{faint}</g>").count("opacity") == 2
+    named = '<defs><path id="m" d="M 0 0" style="fill: red"/></defs><use xlink:href="#m" x="1" style="fill: red"/>'
+    assert slim.slim(named) == named.replace('x="1" style="fill: red"', 'x="1"').replace("M 0 0", "M0 0")
+    assert slim.slim('<g clip-path="url(#c)" id="x"><g><text id="t">a</text></g></g>') == (
+        '<g clip-path="url(#c)"><text>a</text></g>'
+    )
+
+
 def test_every_colour_of_the_style_has_its_place_in_the_style_sheet():
     css = (figures.STYLE.parents[1] / "assets" / "css" / "book.css").read_text("utf-8")
     for variable in set(figures.THEME.values()):
@@ -147,7 +177,7 @@ def test_every_colour_of_the_style_has_its_place_in_the_style_sheet():
         assert css.count(f"{name}:") == 2, f"{name}: once for light, once for dark"
 
 
-# Consoles
+# Listings
 
 
 def test_outputs_are_marked_and_code_is_not():
@@ -155,12 +185,17 @@ def test_outputs_are_marked_and_code_is_not():
     output = '<span class="go">1</span>\n\n<span class="gr">ValueError</span>: 2\n'
     html = f"<pre><code>{code}{output}{code}</code></pre>"
     shown = f'<pre><code>{code}<span class="out">{output}</span>{code}</code></pre>'
-    assert consoles.on_page_content(html, page(""), None, None) == shown
+    assert listings.on_page_content(html, page(""), None, None) == shown
+
+
+def test_tags_for_the_colour_of_the_block_itself_are_left_out():
+    html = '<code><span class="n">a</span><span class="o">&gt;</span><span class="mi">1</span></code>'
+    assert listings.on_page_content(html, page(""), None, None) == '<code>a&gt;<span class="mi">1</span></code>'
 
 
 def test_other_blocks_are_left_alone():
     html = "<pre><code>a</code></pre><p>x</p><code>b</code>"
-    assert consoles.on_page_content(html, page(""), None, None) == html
+    assert listings.on_page_content(html, page(""), None, None) == html
 
 
 # Sources

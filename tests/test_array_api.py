@@ -1,0 +1,103 @@
+"""Other array libraries: what is written for the Python array API standard runs on its strictest follower."""
+
+import array_api_strict as xp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import nnfunc as nn
+from nnfunc import layers, ops
+from nnfunc.layers import affine, serial
+
+X = np.random.default_rng(0).standard_normal((4, 3))
+UNIT = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+ONE_HOT = np.eye(3)[[0, 2, 1, 2]]
+LABELS = np.array([0, 2, 1, 2])
+W, B = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0])
+
+
+def strict(a):
+    return xp.asarray(a) if isinstance(a, np.ndarray) else a
+
+
+def back(a):
+    """Return the array as NumPy's; that it is the other library's is half of each test."""
+    assert type(a) is type(xp.asarray(0.0))
+    return np.asarray(a)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        *((f, [X]) for f in (nn.step, nn.sigmoid, nn.tanh, nn.relu, nn.identity, nn.softmax, nn.log_softmax)),
+        (nn.one_hot, [LABELS, 3]),
+        (nn.perceptron, [X, X[0], 0.5]),
+        (nn.sum_squared_error, [X, UNIT]),
+        (nn.mean_squared_error, [X, UNIT]),
+        (nn.cross_entropy_error, [UNIT, LABELS]),
+        (nn.cross_entropy_error, [UNIT, ONE_HOT]),
+        (nn.accuracy, [X, LABELS]),
+        (nn.accuracy, [X, ONE_HOT]),
+    ],
+)
+def test_values(f, args, dtype):
+    args = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
+    expected, got = f(*args), back(f(*map(strict, args)))
+    assert got.dtype == expected.dtype
+    assert_allclose(got, expected, rtol=1e-6 if dtype == np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("op", "args"),
+    [
+        (ops.add, [X, UNIT]),
+        (ops.mul, [X, UNIT]),
+        (ops.affine, [X, W, B]),
+        (ops.affine, [X[0], W, B]),
+        *((op, [X]) for op in (ops.identity, ops.sigmoid, ops.tanh, ops.relu, ops.softmax, ops.log_softmax)),
+        (ops.flatten, [X.reshape(2, 3, 2)]),
+        (ops.softmax_cross_entropy, [X, LABELS]),
+        (ops.softmax_cross_entropy, [X, ONE_HOT]),
+        (ops.sigmoid_cross_entropy, [X, UNIT]),
+        (ops.sum_squared_error, [X, UNIT]),
+        (ops.mean_squared_error, [X, UNIT]),
+    ],
+)
+def test_ops_there_and_back(op, args, dtype):
+    args = [a.astype(dtype) if a.dtype.kind == "f" else a for a in args]
+    (y, pullback), (y_strict, pullback_strict) = op(*args), op(*map(strict, args))
+    dy = np.asarray(y) + dtype(1)
+    expected, got = (y, *pullback(dy)), (y_strict, *pullback_strict(xp.asarray(dy)))
+    for a, b in zip(expected, map(back, got), strict=True):
+        assert b.dtype == dtype
+        assert_allclose(b, a, rtol=1e-5 if dtype == np.float32 else 1e-13)
+
+
+def test_every_value_and_op_is_tried():
+    def names(test):
+        (mark,) = (m for m in test.pytestmark if m.name == "parametrize" and len(m.args[0]) == 2)
+        return {f.__name__ for f, _ in mark.args[1]}
+
+    assert names(test_values) == set(nn.functions.__all__)
+    assert names(test_ops_there_and_back) == set(ops.__all__)
+
+
+def test_a_net_learns_one_step_as_with_numpy():
+    net = serial(layers.flatten, affine(1), layers.tanh, affine(2))
+    params = nn.init_mlp(0, (3, 5, 3))
+    optimizer = nn.adam(0.1)
+    step = nn.train_step(nn.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
+    x = X.astype(np.float32)
+    (expected, metrics), (got, metrics_strict) = (
+        step(nn.init_state(optimizer, p), (a, t))
+        for p, a, t in [
+            (params, x, LABELS),
+            ({name: xp.asarray(p) for name, p in params.items()}, xp.asarray(x), xp.asarray(LABELS)),
+        ]
+    )
+    assert_allclose(back(metrics_strict["loss"]), metrics["loss"], rtol=1e-6)
+    for name, p in expected.params.items():
+        assert back(got.params[name]).dtype == np.float32
+        assert_allclose(back(got.params[name]), p, rtol=1e-4, atol=1e-6)

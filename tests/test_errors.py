@@ -1,0 +1,390 @@
+"""Errors are the product too: each wrong argument, and the message that is to meet it, word for word."""
+
+import re
+
+import numpy as np
+import pytest
+
+import nnfunc as nn
+from nnfunc import layers, ops
+from nnfunc.layers import Mode, affine, lift, serial
+
+
+def zeros(*shape):
+    return np.zeros(shape)
+
+
+def back(op, *args):
+    """Return the pullback alone."""
+    return op(*args)[1]
+
+
+PARAMS = {"W1": zeros(3, 4), "b1": zeros(4), "W2": zeros(4, 2), "b2": zeros(2)}
+
+# (what is called, its arguments, the whole message)
+VALUES = [
+    (nn.sigmoid, ["a"], "sigmoid: wanted real numbers, got an array of dtype <U1"),
+    (nn.relu, [1j], "relu: wanted real numbers, got an array of dtype complex128"),
+    (nn.tanh, [[None]], "tanh: wanted real numbers, got an array of dtype object"),
+    (nn.softmax, [[1j]], "softmax: wanted real numbers, got an array of dtype complex128"),
+    (nn.log_softmax, [[1j]], "log_softmax: wanted real numbers, got an array of dtype complex128"),
+    (nn.one_hot, [[0, 3], 3], "one_hot: t holds labels from 0 to 3, wanted 0 to 2"),
+    (nn.one_hot, [[-1, 2], 3], "one_hot: t holds labels from -1 to 2, wanted 0 to 2"),
+    (nn.one_hot, [[0.0], 3], "one_hot: t has dtype float64, labels are ints"),
+    (nn.one_hot, [[True], 3], "one_hot: t has dtype bool, labels are ints"),
+    (
+        nn.perceptron,
+        [zeros(4, 3), zeros(2), 0],
+        "perceptron: x has shape (4, 3), w has shape (2,); wanted (D,) or (N, D), and (D,)",
+    ),
+    (
+        nn.perceptron,
+        [zeros(4, 3), zeros(3, 1), 0],
+        "perceptron: x has shape (4, 3), w has shape (3, 1); wanted (D,) or (N, D), and (D,)",
+    ),
+    (
+        nn.perceptron,
+        [1.0, zeros(1), 0],
+        "perceptron: x has shape (), w has shape (1,); wanted (D,) or (N, D), and (D,)",
+    ),
+    (nn.perceptron, [zeros(2), zeros(2), [0]], "perceptron: b has shape (1,); wanted a number"),
+    (
+        nn.sum_squared_error,
+        [zeros(4, 3), zeros(4)],
+        "sum_squared_error: t has shape (4,), wanted (4, 3), the shape of y",
+    ),
+    (
+        nn.sum_squared_error,
+        [zeros(4), zeros(4, 1)],
+        "sum_squared_error: t has shape (4, 1), wanted (4,), the shape of y",
+    ),
+    (
+        nn.mean_squared_error,
+        [zeros(4, 3), zeros(1, 3)],
+        "mean_squared_error: t has shape (1, 3), wanted (4, 3), the shape of y",
+    ),
+    (
+        nn.mean_squared_error,
+        [zeros(0, 3), zeros(0, 3)],
+        "mean_squared_error: y has shape (0, 3); there is nothing to take a mean of",
+    ),
+    (
+        nn.cross_entropy_error,
+        [zeros(0, 3), zeros(0, 3)],
+        "cross_entropy_error: y has shape (0, 3); there is nothing to take a mean of",
+    ),
+    (
+        nn.cross_entropy_error,
+        [[[2.5, -1.0]], [0]],
+        "cross_entropy_error: y runs from -1 to 2.5, wanted 0 to 1; scores go to nnfunc.ops.softmax_cross_entropy",
+    ),
+    (
+        nn.cross_entropy_error,
+        [[np.nan, 0.5], 0],
+        "cross_entropy_error: y runs from nan to nan, wanted 0 to 1; scores go to nnfunc.ops.softmax_cross_entropy",
+    ),
+    (nn.accuracy, [zeros(0, 3), []], "accuracy: y has shape (0, 3); there is nothing to take a mean of"),
+    (
+        nn.accuracy,
+        [0.5, 0],
+        "accuracy: t has shape (), y has shape (); wanted int labels of shape () or one-hot rows of shape ()",
+    ),
+]
+
+# Labels that do not fit scores of shape (4, 3), and the rest of the message
+LABELS = {
+    "a column": (
+        zeros(4, 1).astype(int),
+        "t has shape (4, 1), {y} has shape (4, 3); wanted int labels of shape (4,) or one-hot rows of shape (4, 3)",
+    ),
+    "too few": (
+        [0, 1, 2],
+        "t has shape (3,), {y} has shape (4, 3); wanted int labels of shape (4,) or one-hot rows of shape (4, 3)",
+    ),
+    "one for all": (
+        1,
+        "t has shape (), {y} has shape (4, 3); wanted int labels of shape (4,) or one-hot rows of shape (4, 3)",
+    ),
+    "rows of four": (
+        np.eye(4),
+        "t has shape (4, 4), {y} has shape (4, 3); wanted int labels of shape (4,) or one-hot rows of shape (4, 3)",
+    ),
+    "out of range": ([0, 1, 2, 3], "t holds labels from 0 to 3, wanted 0 to 2"),
+    "negative": ([0, -1, 2, 0], "t holds labels from -1 to 2, wanted 0 to 2"),
+    "floats": ([0.0, 1.0, 2.0, 0.0], "t has dtype float64, labels are ints"),
+    "bools": ([True, False, True, False], "t has dtype bool, labels are ints"),
+    "random rows": (
+        [[0.9, 0.9, 0.1], *np.eye(3)],
+        "the rows of t sum to 1 ... 1.9 (smallest entry 0); wanted one-hot rows or probabilities, which sum to 1",
+    ),
+    "a row of zeros": (
+        [[0, 0, 0], *np.eye(3)],
+        "the rows of t sum to 0 ... 1 (smallest entry 0); wanted one-hot rows or probabilities, which sum to 1",
+    ),
+    "a negative entry": (
+        [[1.5, -0.5, 0], *np.eye(3)],
+        "the rows of t sum to 1 ... 1 (smallest entry -0.5); wanted one-hot rows or probabilities, which sum to 1",
+    ),
+    "off by two per mille": (
+        [[1.002, 0, 0], *np.eye(3)],
+        "the rows of t sum to 1 ... 1.002 (smallest entry 0); wanted one-hot rows or probabilities, which sum to 1",
+    ),
+}
+
+OPS = [
+    (ops.add, [zeros(3), zeros(1)], "add: x has shape (3,), y has shape (1,); wanted one shape"),
+    (ops.mul, [zeros(2, 3), 2.0], "mul: x has shape (2, 3), y has shape (); wanted one shape"),
+    (ops.affine, [zeros(8, 3), zeros(4, 2), zeros(2)], "affine: x has 3 features, W has 4 rows (x (8, 3), W (4, 2))"),
+    (ops.affine, [1.0, zeros(4, 2), zeros(2)], "affine: x has no axes, W has 4 rows (x (), W (4, 2))"),
+    (
+        ops.affine,
+        [zeros(8, 2), zeros(2, 1), zeros(2, 1)],
+        "affine: W has shape (2, 1), b has shape (2, 1); wanted (D, M) and (M,)",
+    ),
+    (
+        ops.affine,
+        [zeros(8, 2), zeros(2, 2), zeros(2, 1)],
+        "affine: W has shape (2, 2), b has shape (2, 1); wanted (D, M) and (M,)",
+    ),
+    (
+        ops.affine,
+        [zeros(8, 2), zeros(2, 3), zeros(1)],
+        "affine: W has shape (2, 3), b has shape (1,); wanted (D, M) and (M,)",
+    ),
+    (ops.affine, [zeros(8, 2), zeros(2), 0.0], "affine: W has shape (2,), b has shape (); wanted (D, M) and (M,)"),
+    (ops.affine, [[["a"]], zeros(1, 1), zeros(1)], "affine: wanted real numbers, got an array of dtype <U1"),
+    (ops.flatten, [zeros(5)], "flatten: x has shape (5,), wanted (N, ...); one sample is a batch x[None]"),
+    (
+        ops.softmax_cross_entropy,
+        [zeros(3), 1],
+        "softmax_cross_entropy: z has shape (3,), wanted (N, C); one sample is a batch z[None]",
+    ),
+    (
+        ops.softmax_cross_entropy,
+        [zeros(0, 3), []],
+        "softmax_cross_entropy: z has shape (0, 3); there is nothing to take a mean of",
+    ),
+    (
+        ops.sigmoid_cross_entropy,
+        [zeros(4, 1), zeros(4)],
+        "sigmoid_cross_entropy: t has shape (4,), wanted (4, 1), the shape of z",
+    ),
+    (ops.sigmoid_cross_entropy, [zeros(2), [0, 2]], "sigmoid_cross_entropy: t runs from 0 to 2, wanted 0 to 1"),
+    (
+        ops.sigmoid_cross_entropy,
+        [zeros(0), zeros(0)],
+        "sigmoid_cross_entropy: z has shape (0,); there is nothing to take a mean of",
+    ),
+    (
+        ops.sum_squared_error,
+        [zeros(4, 3), zeros(4)],
+        "sum_squared_error: t has shape (4,), wanted (4, 3), the shape of y",
+    ),
+    (
+        ops.mean_squared_error,
+        [zeros(4), zeros(4, 1)],
+        "mean_squared_error: t has shape (4, 1), wanted (4,), the shape of y",
+    ),
+    (
+        ops.mean_squared_error,
+        [zeros(0), zeros(0)],
+        "mean_squared_error: y has shape (0,); there is nothing to take a mean of",
+    ),
+]
+
+PULLBACKS = [
+    *(
+        (
+            back(op, zeros(4, 3)),
+            [zeros(3)],
+            f"{op.__name__}: the gradient has shape (3,), wanted (4, 3), the shape of the output",
+        )
+        for op in (ops.identity, ops.sigmoid, ops.tanh, ops.relu, ops.softmax, ops.log_softmax, ops.flatten)
+    ),
+    (back(ops.add, zeros(4), zeros(4)), [1.0], "add: the gradient has shape (), wanted (4,), the shape of the output"),
+    (back(ops.mul, 1.0, 2.0), [zeros(1)], "mul: the gradient has shape (1,), wanted (), the shape of the output"),
+    (
+        back(ops.affine, zeros(8, 2), zeros(2, 3), zeros(3)),
+        [zeros(8, 1)],
+        "affine: the gradient has shape (8, 1), wanted (8, 3), the shape of the output",
+    ),
+    (
+        back(ops.affine, zeros(8, 2), zeros(2, 3), zeros(3)),
+        [zeros(2, 3)],
+        "affine: the gradient has shape (2, 3), wanted (8, 3), the shape of the output",
+    ),
+    *(
+        (
+            back(op, zeros(2, 3), np.eye(2, 3)),
+            [zeros(2)],
+            f"{op.__name__}: the gradient has shape (2,), wanted one number, like the loss",
+        )
+        for op in (ops.softmax_cross_entropy, ops.sigmoid_cross_entropy, ops.sum_squared_error, ops.mean_squared_error)
+    ),
+]
+
+NOTHING_KEPT = "pullback: the layer ran with Mode(grad=False), which keeps nothing for the way back"
+LAYERS = [
+    (affine(1), [{"W1": zeros(3, 2)}, zeros(1, 3)], "affine(W1, b1): params has no b1; it has W1"),
+    (
+        affine(2),
+        [PARAMS | {"W2": zeros(4, 3)}, zeros(1, 4)],
+        "affine: W has shape (4, 3), b has shape (2,); wanted (D, M) and (M,)",
+    ),
+    (affine(1), [{}, zeros(1, 3)], "affine(W1, b1): params has no W1, b1; it has no names"),
+    (lift(ops.mul, "scale"), [{"b": 1, "W": 2}, 1.0], "mul(scale): params has no scale; it has b, W"),
+    *(
+        (net({"W1": zeros(3, 2), "b1": zeros(2)}, zeros(1, 3), Mode(grad=False))[1], [zeros(1, 2)], NOTHING_KEPT)
+        for net in (affine(1), serial(affine(1)), nn.mlp(), serial())
+    ),
+]
+
+
+def predict(batch_size):
+    return nn.predict(nn.mlp(), PARAMS, zeros(2, 3), batch_size=batch_size)
+
+
+NUMERICAL = nn.numerical_value_and_grad(nn.mlp(), ops.softmax_cross_entropy)
+UNUSED = nn.numerical_value_and_grad(serial(affine(1), layers.relu), ops.softmax_cross_entropy)
+GAP = "wanted W1, b1, W2, b2, ... without a gap"
+NETWORKS = [
+    (nn.mlp(), [{}, zeros(1, 3)], f"mlp: params has no names; {GAP}"),
+    (nn.mlp(), [{n: PARAMS[n] for n in ("W2", "b2")}, zeros(1, 4)], f"mlp: params has W2, b2; {GAP}"),
+    (nn.mlp(), [{n: PARAMS[n] for n in ("W1", "W2", "b2")}, zeros(1, 3)], f"mlp: params has W1, W2, b2; {GAP}"),
+    (
+        nn.mlp(),
+        [{"W1": zeros(3, 4), "b1": zeros(4), "W3": zeros(4, 2), "b3": zeros(2)}, zeros(1, 3)],
+        f"mlp: params has W1, b1, W3, b3; {GAP}",
+    ),
+    (nn.mlp(), [{"W0": zeros(3, 4), "b0": zeros(4)}, zeros(1, 3)], f"mlp: params has W0, b0; {GAP}"),
+    (nn.mlp(), [PARAMS | {"Wx": zeros(1)}, zeros(1, 3)], f"mlp: params has W1, b1, W2, b2, Wx; {GAP}"),
+    (predict, [0], "predict: batch_size is 0, wanted at least 1"),
+    (predict, [-5], "predict: batch_size is -5, wanted at least 1"),
+    (NUMERICAL, [PARAMS | {"Wx": zeros(1)}, zeros(1, 3), [0]], f"mlp: params has W1, b1, W2, b2, Wx; {GAP}"),
+    (UNUSED, [PARAMS, zeros(1, 3), [0]], "numerical_value_and_grad: no layer uses W2, b2"),
+]
+
+
+def norm(p):
+    return sum((a**2).sum() for a in p.values())
+
+
+ONE = "wanted one number; for one gradient a row, call it for each row"
+
+
+def writes(x):
+    x[0] = 0.0
+    return x.sum()
+
+
+GRADIENT = [
+    (
+        nn.numerical_gradient,
+        [np.square, [3.0, 4.0]],
+        f"numerical_gradient: f returned an array of shape (2,), {ONE}",
+    ),
+    (
+        nn.numerical_gradient,
+        [lambda x: x[:1], [3.0, 4.0]],
+        f"numerical_gradient: f returned an array of shape (1,), {ONE}",
+    ),
+    (
+        nn.gradient_descent,
+        [np.square, [3.0, 4.0]],
+        f"numerical_gradient: f returned an array of shape (2,), {ONE}",
+    ),
+    (nn.numerical_gradient, [writes, [3.0, 4.0]], "assignment destination is read-only"),
+    (
+        nn.check_gradients,
+        [norm, {"b": zeros(2)}, {"W": zeros(2)}],
+        "check_gradients: params has ['b'], grads has ['W']",
+    ),
+    (
+        nn.check_gradients,
+        [norm, {"b": zeros(2)}, {"b": zeros(2, 1)}],
+        "check_gradients: b has shape (2,), its gradient (2, 1)",
+    ),
+    (
+        nn.check_vjp,
+        [lambda x: (x, lambda dy: (dy[:1],)), (zeros(2),)],
+        "check_vjp: gradient 0 of <lambda> has shape (1,), its argument (2,)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "args", "message"), [*VALUES, *OPS, *PULLBACKS, *LAYERS, *NETWORKS, *GRADIENT])
+def test_message(call, args, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        call(*args)
+    assert str(caught.value) == message
+
+
+@pytest.mark.traps("T19", "T24", "T25")
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize(
+    ("call", "where", "name"),
+    [
+        (ops.softmax_cross_entropy, "softmax_cross_entropy", "z"),
+        (nn.cross_entropy_error, "cross_entropy_error", "y"),
+        (nn.accuracy, "accuracy", "y"),
+    ],
+)
+def test_labels_that_do_not_fit(call, where, name, labels):
+    t, message = LABELS[labels]
+    message = f"{where}: {message.format(y=name)}"
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        call(np.full((4, 3), 1 / 3), t)
+    assert str(caught.value) == message
+
+
+# The notes that tell where in a network it happened
+
+DEEP = serial(layers.flatten, serial(affine(1), layers.relu), affine(2))
+
+
+@pytest.mark.parametrize(
+    ("run", "message", "notes"),
+    [
+        (
+            lambda: nn.predict(nn.mlp(), PARAMS, zeros(8, 5)),
+            "affine: x has 5 features, W has 3 rows (x (8, 5), W (3, 4))",
+            ["in layer 0 of 3: affine(W1, b1), input shape (8, 5)"],
+        ),
+        (
+            lambda: nn.predict(nn.mlp(), PARAMS | {"W2": zeros(5, 2)}, zeros(8, 3)),
+            "affine: x has 4 features, W has 5 rows (x (8, 4), W (5, 2))",
+            ["in layer 2 of 3: affine(W2, b2), input shape (8, 4)"],
+        ),
+        (
+            lambda: DEEP(PARAMS, zeros(8, 1, 2, 2)),
+            "affine: x has 4 features, W has 3 rows (x (8, 4), W (3, 4))",
+            ["in layer 0 of 2: affine(W1, b1), input shape (8, 4)", "in layer 1 of 3: net, input shape (8, 4)"],
+        ),
+        (
+            lambda: DEEP(PARAMS, zeros(8, 3))[1](zeros(8, 1)),
+            "affine: the gradient has shape (8, 1), wanted (8, 2), the shape of the output",
+            ["in layer 2 of 3: affine(W2, b2), gradient shape (8, 1)"],
+        ),
+        (
+            lambda: serial(affine(1))({"W1": zeros(3, 2)}, zeros(1, 3)),
+            "affine(W1, b1): params has no b1; it has W1",
+            ["in layer 0 of 1: affine(W1, b1), input shape (1, 3)"],
+        ),
+    ],
+)
+def test_notes(run, message, notes):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        run()
+    assert str(caught.value) == message
+    assert caught.value.__notes__ == notes
+
+
+def test_a_function_that_fails_leaves_its_argument_alone():
+    x = np.array([3.0, 4.0])
+
+    def fails(x):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        nn.numerical_gradient(fails, x)
+    assert x.tolist() == [3, 4]
