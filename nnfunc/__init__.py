@@ -4,7 +4,20 @@ Values, gradients, networks, initializers, optimizers, training, files and data 
 ``nnfunc.relu``; the ops and layers of the same names are ``nnfunc.ops.relu`` and ``nnfunc.layers.relu``.
 """
 
-from . import datasets, functions, gradient, initializers, layers, networks, ops, optimizers, params, training
+from . import (
+    conv,
+    datasets,
+    functions,
+    gradient,
+    initializers,
+    layers,
+    networks,
+    ops,
+    optimizers,
+    params,
+    pretrained,
+    training,
+)
 from .datasets import *
 from .functions import *
 from .gradient import *
@@ -12,9 +25,11 @@ from .initializers import *
 from .networks import *
 from .optimizers import *
 from .params import *
+from .pretrained import *
 from .training import *
 
 __all__ = [
+    "conv",
     "layers",
     "ops",
     *datasets.__all__,
@@ -24,5 +39,6 @@ __all__ = [
     *networks.__all__,
     *optimizers.__all__,
     *params.__all__,
+    *pretrained.__all__,
     *training.__all__,
 ]

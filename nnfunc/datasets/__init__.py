@@ -11,8 +11,20 @@ from typing import Any
 import numpy as np
 
 from ..functions import Array, one_hot
+from .images import rotate, save_image, shift, to_uint8
 
-__all__ = ["load_mnist", "read_idx", "spiral", "xor"]
+__all__ = [
+    "load_mnist",
+    "read_idx",
+    "rotate",
+    "save_image",
+    "shift",
+    "shuffle",
+    "spiral",
+    "to_uint8",
+    "train_validation_split",
+    "xor",
+]
 
 Split = tuple[Array, Array]
 
@@ -245,3 +257,88 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
     r = np.tile(np.arange(points) / points, classes)
     angle = 2 * np.pi * t / classes + 4 * r + noise * np.random.default_rng(rng).standard_normal(len(t))
     return np.stack([r * np.sin(angle), r * np.cos(angle)], axis=1).astype(np.float32), t
+
+
+def shuffle(x: Array, t: Array, seed: int) -> Split:
+    r"""Data and labels in a new order, the same for both.
+
+    $$(x_{\pi(n)}, t_{\pi(n)})$$
+
+    Parameters
+    ----------
+    x, t : arrays
+        N samples and their labels.
+    seed : int
+        Decides the order.
+
+    Returns
+    -------
+    tuple of arrays
+        New arrays.
+
+    Raises
+    ------
+    ValueError
+        For unequal lengths.
+
+    References
+    ----------
+    D. Knuth, "The Art of Computer Programming", volume 2, section 3.4.2, algorithm P.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> x, t = nn.shuffle(np.arange(5), 10 * np.arange(5), seed=1)
+    >>> print(sorted(x.tolist()), bool((t == 10 * x).all()))
+    [0, 1, 2, 3, 4] True
+    """
+    if len(x) != len(t):
+        raise ValueError(f"shuffle: x has {len(x)} samples, t has {len(t)}")
+    order = np.random.default_rng(seed).permutation(len(x))
+    return x[order], t[order]
+
+
+def train_validation_split(x: Array, t: Array, validation: int | float, seed: int) -> tuple[Split, Split]:
+    r"""Shuffle the data and keep a part of them aside, to compare hyper-parameters on.
+
+    $$N = N_{train} + N_{validation}$$
+
+    Parameters
+    ----------
+    x, t : arrays
+        N samples and their labels.
+    validation : int or float
+        How many samples to keep aside, or which share of them (a float below 1).
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    tuple
+        ``((x_train, t_train), (x_validation, t_validation))``.
+
+    Raises
+    ------
+    ValueError
+        For unequal lengths, or if a part would be empty.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, section 5.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> train, validation = nn.train_validation_split(np.arange(10), np.arange(10), 0.2, seed=0)
+    >>> len(train[0]), len(validation[0])
+    (8, 2)
+    """
+    n = round(validation * len(x)) if isinstance(validation, float) else validation
+    if not 0 < n < len(x):
+        raise ValueError(
+            f"train_validation_split: validation is {validation} of {len(x)} samples; both parts need some"
+        )
+    x, t = shuffle(x, t, seed)
+    return (x[n:], t[n:]), (x[:n], t[:n])
