@@ -7,6 +7,7 @@ Values, gradients, networks, initializers, optimizers, training, files and data 
 from . import (
     conv,
     datasets,
+    draw,
     functions,
     gradient,
     initializers,
@@ -15,6 +16,7 @@ from . import (
     ops,
     optimizers,
     params,
+    plots,
     pretrained,
     training,
 )
@@ -30,8 +32,10 @@ from .training import *
 
 __all__ = [
     "conv",
+    "draw",
     "layers",
     "ops",
+    "plots",
     *datasets.__all__,
     *functions.__all__,
     *gradient.__all__,

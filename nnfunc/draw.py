@@ -1,0 +1,273 @@
+r"""Pictures of networks as text: Graphviz DOT, and SVG that needs no Graphviz.
+
+A small perceptron is drawn neuron by neuron, any network layer by layer. The SVG takes its ink from
+the page around it (`currentColor`), so it can be read on light and dark ground.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+from .functions import Array
+from .layers import EVAL, Layer, Params
+from .networks import mlp
+
+__all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
+
+
+class Group(NamedTuple):
+    """Neurons of one kind: what Graphviz calls a cluster.
+
+    Attributes
+    ----------
+    label : str
+        Its name.
+    colour : str
+        An X11 colour.
+    css : str
+        The same colour for SVG.
+    neurons : list of str
+        The names of its neurons.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> nn.draw.Group("input", "blue4", "#00008b", ["x1", "x2"]).neurons
+    ['x1', 'x2']
+    """
+
+    label: str
+    colour: str
+    css: str
+    neurons: list[str]
+
+
+def neurons_dot(params: Params) -> str:
+    r"""Graphviz text of a multi-layer perceptron, neuron by neuron.
+
+    $$x_j \to a^{(2)}_k \to \dots \to y_m$$
+
+    Parameters
+    ----------
+    params : dict of arrays
+        Those of an [mlp][nnfunc.networks.mlp].
+
+    Returns
+    -------
+    str
+        A digraph; ``dot -Tpng`` draws it.
+
+    Raises
+    ------
+    ValueError
+        If `params` are not those of an mlp.
+
+    References
+    ----------
+    E. Gansner, S. North, "An open graph visualization system", 2000.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> text = nn.draw.neurons_dot(nn.init_mlp(0, (2, 3, 2, 2)))
+    >>> print(text.count("->"), text.count("subgraph"))
+    16 4
+    """
+    groups = _groups(params)
+    lines = ["digraph G {", '  rankdir=LR; splines=line; nodesep=.05; node [label=""];']
+    for i, group in enumerate(groups):
+        lines += [
+            f"  subgraph cluster_{i} {{",
+            f'    color=white; node [style=solid, color={group.colour}, shape=circle]; label="{group.label}";',
+            f"    {'; '.join(group.neurons)};",
+            "  }",
+        ]
+    lines += [f"  {a} -> {b};" for a, b in _edges(groups)]
+    return "\n".join([*lines, "}", ""])
+
+
+def neurons_svg(params: Params) -> str:
+    r"""SVG text of a multi-layer perceptron, neuron by neuron.
+
+    $$x_j \to a^{(2)}_k \to \dots \to y_m$$
+
+    Parameters
+    ----------
+    params : dict of arrays
+        Those of an [mlp][nnfunc.networks.mlp].
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+
+    Raises
+    ------
+    ValueError
+        If `params` are not those of an mlp.
+
+    References
+    ----------
+    W3C, "Scalable Vector Graphics 2", 2018.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> text = nn.draw.neurons_svg(nn.init_mlp(0, (2, 3, 2, 2)))
+    >>> print(text.count("<circle"), text.count("<line"))
+    9 16
+    """
+    groups = _groups(params)
+    height = 40 * max(len(group.neurons) for group in groups) + 30
+    at = {
+        neuron: (50 + 130 * i, (height - 30) / 2 + 40 * (k - (len(group.neurons) - 1) / 2))
+        for i, group in enumerate(groups)
+        for k, neuron in enumerate(group.neurons)
+    }
+    width = 130 * len(groups) - 30
+    title = "Network " + "-".join(str(len(group.neurons)) for group in groups)
+    lines = [_svg_head(width, height, title)]
+    for a, b in _edges(groups):
+        (x1, y1), (x2, y2) = at[a], at[b]
+        lines.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity="0.4"/>')
+    for i, group in enumerate(groups):
+        for neuron in group.neurons:
+            x, y = at[neuron]
+            lines.append(f'<circle cx="{x}" cy="{y}" r="14" fill="{group.css}" stroke="currentColor"/>')
+        lines.append(_svg_text(50 + 130 * i, height - 8, group.label))
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def layers_dot(net: Layer, params: Params, x: Array) -> str:
+    r"""Graphviz text of any network, a box for each layer, the shapes on the arrows.
+
+    $$x \to f_1 \to f_2 \to \dots \to y$$
+
+    Parameters
+    ----------
+    net : layer
+        The network.
+    params : dict of arrays
+        Its parameters.
+    x : array
+        A batch to send through, for the shapes.
+
+    Returns
+    -------
+    str
+        A digraph; ``dot -Tpng`` draws it.
+
+    References
+    ----------
+    E. Gansner, S. North, 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> print(nn.draw.layers_dot(nn.mlp(), nn.init_mlp(0, (4, 3, 2)), np.zeros((1, 4), np.float32)))
+    digraph G {
+      node [shape=box];
+      0 [label="affine(W1, b1)"];
+      1 [label="relu"];
+      2 [label="affine(W2, b2)"];
+      x [shape=plain]; y [shape=plain];
+      x -> 0 [label="(1, 4)"];
+      0 -> 1 [label="(1, 3)"];
+      1 -> 2 [label="(1, 3)"];
+      2 -> y [label="(1, 2)"];
+    }
+    <BLANKLINE>
+    """
+    names, shapes = _boxes(net, params, x)
+    ends = ["x", *map(str, range(len(names))), "y"]
+    lines = ["digraph G {", "  node [shape=box];"]
+    lines += [f'  {i} [label="{name}"];' for i, name in enumerate(names)]
+    lines += ["  x [shape=plain]; y [shape=plain];"]
+    lines += [f'  {a} -> {b} [label="{shape}"];' for a, b, shape in zip(ends, ends[1:], shapes, strict=False)]
+    return "\n".join([*lines, "}", ""])
+
+
+def layers_svg(net: Layer, params: Params, x: Array) -> str:
+    r"""SVG text of any network, a box for each layer, the shapes on the arrows.
+
+    $$x \to f_1 \to f_2 \to \dots \to y$$
+
+    Parameters
+    ----------
+    net : layer
+        The network.
+    params : dict of arrays
+        Its parameters.
+    x : array
+        A batch to send through, for the shapes.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+
+    References
+    ----------
+    W3C, "Scalable Vector Graphics 2", 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> text = nn.draw.layers_svg(nn.mlp(), nn.init_mlp(0, (4, 3, 2)), np.zeros((1, 4), np.float32))
+    >>> print(text.count("<rect"), "(1, 3)" in text)
+    3 True
+    """
+    names, shapes = _boxes(net, params, x)
+    height = 64 * len(names) + 40
+    lines = [_svg_head(240, height, "Layers " + ", ".join(names))]
+    for i, shape in enumerate(shapes):
+        y = 64 * i + 6
+        lines.append(f'<path d="M120 {y} v26 m-4 -7 l4 7 l4 -7" fill="none" stroke="currentColor"/>')
+        lines.append(_svg_text(130, y + 16, str(shape), "start"))
+    for i, name in enumerate(names):
+        y = 64 * i + 34
+        lines.append(f'<rect x="40" y="{y}" width="160" height="32" rx="4" fill="none" stroke="currentColor"/>')
+        lines.append(_svg_text(120, y + 20, name))
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _groups(params: Params) -> list[Group]:
+    weights = [layer.names[0] for layer in mlp().expand(params) if layer.__name__.startswith("affine")]
+    sizes = [params[weights[0]].shape[0], *(params[name].shape[1] for name in weights)]
+    last = len(sizes) - 1
+    kinds = [("input", "blue4", "#00008b")]
+    kinds += [(f"layer {i + 1}", "red2", "#ee0000") for i in range(1, last)]
+    kinds += [("output", "seagreen2", "#4eee94")]
+    letters = ["x", *(f"a{i + 1}_" for i in range(1, last)), "y"]
+    return [
+        Group(*kind, [f"{letter}{k + 1}" for k in range(size)])
+        for kind, letter, size in zip(kinds, letters, sizes, strict=True)
+    ]
+
+
+def _edges(groups: list[Group]) -> Iterator[tuple[str, str]]:
+    for before, after in pairwise(groups):
+        yield from ((a, b) for a in before.neurons for b in after.neurons)
+
+
+def _boxes(net: Layer, params: Params, x: Array) -> tuple[list[str], list[tuple[int, ...]]]:
+    chain = net.expand(params) if hasattr(net, "expand") else (net,)
+    shapes = [x.shape]
+    for layer in chain:
+        x = layer(params, x, EVAL._replace(grad=False))[0]
+        shapes.append(x.shape)
+    return [layer.__name__ for layer in chain], shapes
+
+
+def _svg_head(width: float, height: float, title: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" font-family="sans-serif" font-size="12"><title>{escape(title)}</title>'
+    )
+
+
+def _svg_text(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="currentColor">{escape(text)}</text>'

@@ -1,0 +1,314 @@
+r"""Pictures of learning, drawn on Matplotlib axes that the caller brings (the extra `plot`)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .functions import Array
+from .training import Trial
+
+__all__ = [
+    "activation_histograms",
+    "confusion_matrix",
+    "decision_boundary",
+    "image_grid",
+    "learning_curves",
+    "search_results",
+    "smooth_curve",
+]
+
+
+def smooth_curve(values: ArrayLike, window: int = 11) -> Array:
+    r"""Noisy curve, averaged with a Kaiser window; its ends are mirrored.
+
+    $$y_k = \frac{\sum_j w_j\, x_{k+j}}{\sum_j w_j}$$
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        The curve, at least `window` long.
+    window : int
+        An odd number of points.
+
+    Returns
+    -------
+    array, shape (N,)
+        The smooth curve.
+
+    Raises
+    ------
+    ValueError
+        For a window that is even, or longer than the curve.
+
+    References
+    ----------
+    J. Kaiser, R. Schafer, "On the use of the I0-sinh window for spectrum analysis", 1980; beta is 2,
+    as in Deep Learning from Scratch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> print(nn.plots.smooth_curve(np.ones(20)).round(6)[:3])
+    [1. 1. 1.]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if window % 2 == 0 or not 0 < window <= len(values):
+        raise ValueError(f"smooth_curve: window is {window}, wanted an odd number up to the {len(values)} values")
+    w = np.kaiser(window, 2)
+    return np.convolve(np.pad(values, window // 2, mode="reflect"), w / w.sum(), mode="valid")
+
+
+def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: int = 1) -> None:
+    r"""Draw metrics over the steps of a run.
+
+    $$k \mapsto metric_k$$
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where to draw.
+    curves : dict
+        What [history][nnfunc.training.history] returns, or some of it.
+    smooth : int
+        The window of [smooth_curve][nnfunc.plots.smooth_curve]; 1 leaves the curves as they are.
+
+    References
+    ----------
+    The curves of S0 and S3 are drawn so.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import nnfunc as nn
+    >>> ax = Figure().subplots()
+    >>> nn.plots.learning_curves(ax, {"loss": ([1, 2, 3], [3.0, 2.0, 1.5])})
+    >>> ax.get_legend_handles_labels()[1]
+    ['loss']
+    """
+    for name, (steps, values) in curves.items():
+        ax.plot(steps, smooth_curve(values, smooth), label=name)
+    ax.set_xlabel("step")
+    ax.legend()
+
+
+def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Array, points: int = 200) -> None:
+    r"""Draw the class that a network gives to each place of the plane, and the data on top.
+
+    $$u \mapsto \arg\max_k\, scores_k(u)$$
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where to draw.
+    scores : callable
+        Takes points (N, 2), returns scores (N, C).
+    x : array, shape (N, 2)
+        Data.
+    t : array of int, shape (N,)
+        Their labels.
+    points : int
+        How finely to look, in each direction.
+
+    References
+    ----------
+    C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 4.1.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import nnfunc as nn
+    >>> ax = Figure().subplots()
+    >>> x, t = nn.xor()
+    >>> nn.plots.decision_boundary(ax, lambda u: u @ [[1.0, -1.0], [0.0, 0.5]], x, t)
+    >>> len(ax.collections) >= 2
+    True
+    """
+    low, high = x.min(axis=0), x.max(axis=0)
+    sides = np.linspace(low - 0.15 * (high - low), high + 0.15 * (high - low), points)
+    a, b = np.meshgrid(*sides.T)
+    best = scores(np.stack([a.ravel(), b.ravel()], axis=1)).argmax(axis=1).reshape(a.shape)
+    classes = 1 + max(int(best.max()), int(t.max()))
+    colours = [f"C{k}" for k in range(classes)]
+    ax.contourf(a, b, best, levels=np.arange(classes + 1) - 0.5, colors=colours, alpha=0.25)
+    ax.scatter(*x.T, s=14, c=[colours[k] for k in t])
+    ax.set_axis_off()
+
+
+def image_grid(figure: Any, images: ArrayLike, columns: int = 10, titles: Sequence[Any] = ()) -> None:
+    r"""Draw grey images side by side: digits, filters, feature maps.
+
+    $$(N, H, W) \to \lceil N / columns \rceil \times columns$$
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Where to draw.
+    images : array_like, shape (N, H, W)
+        Any numbers; each image has its own range of greys.
+    columns : int
+        How many in a row.
+    titles : sequence
+        What to write above each.
+
+    Raises
+    ------
+    ValueError
+        For another shape.
+
+    References
+    ----------
+    M. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", 2014.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> figure = Figure()
+    >>> nn.plots.image_grid(figure, np.zeros((3, 5, 5)), columns=2)
+    >>> len(figure.axes)
+    3
+    """
+    images = np.asarray(images)
+    if images.ndim != 3:
+        raise ValueError(f"image_grid: images has shape {images.shape}, wanted (N, H, W)")
+    rows = -(-len(images) // columns)
+    for i, image in enumerate(images):
+        ax = figure.add_subplot(rows, columns, i + 1)
+        ax.imshow(image, cmap="gray", interpolation="nearest")
+        ax.set_axis_off()
+        if i < len(titles):
+            ax.set_title(str(titles[i]))
+
+
+def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: int = 30) -> None:
+    r"""Draw how the numbers inside a network are spread, a panel for each tap.
+
+    $$bin \mapsto |\{ z_{nj} \in bin \}|$$
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Where to draw.
+    activations : dict of arrays
+        What [tap][nnfunc.layers.tap] hands out.
+    bins : int
+        How many bars.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010, figure 6.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> figure = Figure()
+    >>> nn.plots.activation_histograms(figure, {"z1": np.zeros((5, 4)), "z2": np.ones((5, 4))})
+    >>> [ax.get_title() for ax in figure.axes]
+    ['z1', 'z2']
+    """
+    panels = figure.subplots(1, len(activations), sharey=True, squeeze=False)[0]
+    for ax, (name, z) in zip(panels, activations.items(), strict=True):
+        ax.hist(np.ravel(z), bins)
+        ax.set_title(name)
+
+
+def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
+    r"""Draw how often each class was taken for each other; return the counts.
+
+    $$M_{jk} = |\{ n : t_n = j,\ \arg\max y_n = k \}|$$
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where to draw.
+    y : array, shape (N, C)
+        Scores.
+    t : array of int, shape (N,)
+        Labels.
+
+    Returns
+    -------
+    array of int, shape (C, C)
+        The true class by row, the guess by column.
+
+    References
+    ----------
+    S. Stehman, "Selecting and interpreting measures of thematic classification accuracy", 1997.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> print(nn.plots.confusion_matrix(Figure().subplots(), np.eye(3)[[0, 1, 1]], np.array([0, 1, 2])))
+    [[1 0 0]
+     [0 1 0]
+     [0 1 0]]
+    """
+    classes = y.shape[1]
+    counts = np.bincount(classes * t + y.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
+    ax.imshow(np.log1p(counts), cmap="Blues")
+    for (j, k), count in np.ndenumerate(counts):
+        if count:
+            ax.text(
+                k,
+                j,
+                count,
+                ha="center",
+                va="center",
+                color="white" if 2 * np.log1p(count) > np.log1p(counts.max()) else "black",
+            )
+    ax.set_xlabel("guess")
+    ax.set_ylabel("label")
+    return counts
+
+
+def search_results(
+    figure: Any, trials: Sequence[Trial], curves: Sequence[str], most: int = 20, columns: int = 5
+) -> None:
+    r"""Draw the best trials of a search, a panel with its curves for each.
+
+    $$trial_1, trial_2, \dots, trial_{20}$$
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Where to draw.
+    trials : list of Trial
+        What [random_search][nnfunc.training.random_search] returns.
+    curves : sequence of str
+        Which metrics are curves to draw.
+    most : int
+        How many trials.
+    columns : int
+        How many panels in a row.
+
+    References
+    ----------
+    The picture of Deep Learning from Scratch, section 6.5.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import nnfunc as nn
+    >>> figure = Figure()
+    >>> trials = [nn.Trial({"lr": 0.1}, {"score": 0.9, "train": [0.5, 0.9]}, None)]
+    >>> nn.plots.search_results(figure, trials, ["train"])
+    >>> figure.axes[0].get_title()
+    'best-1: 0.9'
+    """
+    best = [trial for trial in trials if trial.error is None][:most]
+    rows = -(-len(best) // columns)
+    for i, trial in enumerate(best):
+        ax = figure.add_subplot(rows, columns, i + 1)
+        for name in curves:
+            ax.plot(trial.metrics[name], label=name)
+        ax.set_title(f"best-{i + 1}: {trial.metrics['score']:.4g}")
+        ax.set_ylim(0, 1)
