@@ -299,6 +299,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
 
     def grad(params, x, t, mode=EVAL):
         params = {name: np.asarray(p, dtype=np.float64) for name, p in params.items()}
+        x = np.asarray(x)
         x = x.astype(np.float64, copy=False) if x.dtype.kind == "f" else x
         chain = list(_leaves(net, params, mode._replace(grad=False)))
         inputs, stats = [x], {}

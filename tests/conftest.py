@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import nnfunc as nn
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
+# A busy machine is slow, and that is no failure.
+slow = [HealthCheck.too_slow]
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, max_examples=50, suppress_health_check=slow
+)
 settings.load_profile("repeatable")
 
 

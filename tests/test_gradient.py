@@ -315,6 +315,12 @@ def test_check_vjp_sees_a_loss_that_ignores_the_gradient_handed_to_it():
         nn.check_vjp(deaf, (SQUARE, [0, 2, 1]))
 
 
+def test_check_vjp_tells_how_far_apart_the_two_are():
+    almost = op(np.square, lambda x, dy: 2.002 * dy * x)
+    assert_allclose(nn.check_vjp(almost, (BATCH,), rtol=1e-2), [0.001 / 1.001], rtol=1e-6)
+    assert nn.check_vjp(op(np.zeros_like, lambda x, dy: 0 * x), (BATCH,)) == (0.0,)
+
+
 @given(st.integers(0, 2**32), st.floats(1e-6, 1e6))
 def test_check_vjp_lets_the_right_one_pass_at_every_scale(seed, scale):
     right = op(lambda x: scale * x**2, lambda x, dy: 2 * scale * dy * x)

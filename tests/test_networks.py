@@ -311,6 +311,18 @@ def test_xor_by_differences_as_far_apart_as_a_tenth():
     assert_allclose([losses[1], losses[1001]], [0.69458, 0.65322], atol=5e-6)
 
 
+def test_lists_and_ints_do_for_data_and_parameters():
+    params = {"W1": [[1, 2], [3, 4]], "b1": [0, 1]}
+    arrays = {name: np.array(p, float) for name, p in params.items()}
+    for make, tolerance in ((nn.value_and_grad, 1e-15), (nn.numerical_value_and_grad, 1e-8)):
+        grad = make(nn.mlp(), ops.mean_squared_error)
+        value, grads, _ = grad(params, [[1, 2]], [[0, 1]])
+        expected, exact, _ = nn.value_and_grad(nn.mlp(), ops.mean_squared_error)(arrays, np.array([[1.0, 2]]), [[0, 1]])
+        assert value == expected
+        for name in arrays:
+            assert_allclose(grads[name], exact[name], rtol=tolerance)
+
+
 def test_the_step_of_the_differences_can_be_chosen():
     grad = nn.numerical_value_and_grad(squares, lambda y, t: (np.sum(y**3), None), h=0.5)
     _, grads, _ = grad({"scale": 2.0}, np.array([1.0]), None)

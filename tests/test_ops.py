@@ -181,7 +181,8 @@ def test_the_slope_of_relu_at_zero_is_zero():
     assert_allclose(nn.numerical_gradient(lambda x: nn.relu(x).sum(), [0.0]), [0.5])
 
 
-@pytest.mark.traps("T18", "T01")
+@pytest.mark.rows("S1-02")
+@pytest.mark.traps("T01", "T18")
 def test_relu_leaves_both_arrays_alone():
     x, dy = np.array([-1.0, 2.0]), np.array([5.0, 5.0])
     y, pullback = ops.relu(x)

@@ -16,6 +16,7 @@ from mkdocs.exceptions import PluginError
 
 FORMULA = re.compile(r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>', re.S)
 PUNCTUATED = re.compile(r"<math>(?:(?!</math>).)*</math>[.,;:!?)]+", re.S)
+PRIMED = re.compile(r"<msup>((?:(?!</?msup>).)*)<mo>([′″‴])</mo></msup>")
 TO_MATHML = math_core.LatexToMathML(fancy_error=False)
 # Chromium takes a variable's italic form from the mathematical alphabets, so the font must hold these too.
 ITALIC = {
@@ -42,6 +43,9 @@ def convert(latex, display, name):
         mathml = TO_MATHML.convert_with_local_state(latex, displaystyle=display)
     except math_core.LatexError as error:
         raise PluginError(f"{name}: cannot convert the formula {latex}\n{error}") from error
+    mathml = PRIMED.sub(
+        r'<mrow>\1<mo lspace="0" rspace="0">\2</mo></mrow>', mathml
+    )  # the font's prime is raised already
     text = set(unescape(re.sub(r"<[^>]*>", "", mathml)))
     glyphs.update(text, (ITALIC[c] for c in text if c in ITALIC))
     if re.search("<msqrt|<mroot", mathml):

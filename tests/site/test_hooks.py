@@ -292,6 +292,12 @@ def test_formulas_become_mathml():
     assert shown.startswith('<div class="formula"><math display="block"><mfrac><mn>1</mn><mi>N</mi></mfrac>')
 
 
+def test_a_prime_is_not_raised_twice():
+    shown = formulas.convert("f'(x)^2", False, "p.md")
+    assert '<mrow><mi>f</mi><mo lspace="0" rspace="0">′</mo></mrow>' in shown
+    assert shown.count("<msup>") == 1
+
+
 def test_a_formula_that_cannot_be_converted_stops_the_build():
     with pytest.raises(PluginError, match=r"book/page.md: cannot convert the formula \\frac\{1"):
         formulas.on_page_content(r'<span class="arithmatex">\(\frac{1\)</span>', page(""), None, None)
