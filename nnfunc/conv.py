@@ -17,6 +17,26 @@ __all__ = ["avg_pool2d", "col2im", "conv2d", "conv_output_size", "im2col", "max_
 Pair = int | tuple[int, int]
 
 
+class _Windows(NamedTuple):
+    """Where a window of h x w stands on a padded image."""
+
+    h: int
+    w: int
+    stride_h: int
+    stride_w: int
+    pad_h: int
+    pad_w: int
+    out_h: int
+    out_w: int
+
+    def places(self) -> Iterator[tuple[Any, ...]]:
+        """Yield, for each pixel of the window, the slice of the image that it sees."""
+        for i in range(self.h):
+            for j in range(self.w):
+                rows = slice(i, i + self.stride_h * self.out_h, self.stride_h)
+                yield ..., rows, slice(j, j + self.stride_w * self.out_w, self.stride_w)
+
+
 def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0) -> int:
     r"""How often a filter fits along one side of an image.
 
@@ -212,20 +232,45 @@ def conv2d(
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
     if x.shape[1] != W.shape[1]:
         raise ValueError(f"conv2d: x has {x.shape[1]} channels, W has {W.shape[1]} (x {x.shape}, W {W.shape})")
-    N, F, x_shape = x.shape[0], W.shape[0], x.shape
-    W_rows = W.reshape(F, -1)
-    col = _unfold(x, win)
-    y = W_rows @ col
-    y += b[:, None]
-    y = y.reshape(N, F, win.out_h, win.out_w)
+    y = _correlate(x, W, win)
+    y += b[:, None, None]
     shape, dtype = y.shape, y.dtype
 
     def pullback(dy):
-        dy = cotangent("conv2d", dy, shape, dtype).reshape(N, F, -1)
-        dW = (dy @ col.swapaxes(1, 2)).sum(axis=0).reshape(W.shape)
-        return _fold(W_rows.T @ dy, x_shape, win) if dx else None, dW, dy.sum(axis=(0, 2))
+        dy = cotangent("conv2d", dy, shape, dtype)
+        dW = np.zeros((len(W), W[0].size), dtype)
+        for part in _chunks(len(x)):
+            dW += (_rows(dy[part]) @ _unfold(x[part], win).swapaxes(1, 2)).sum(axis=0)
+        return _conv_dx(dy, W, x.shape, win) if dx else None, dW.reshape(W.shape), dy.sum(axis=(0, 2, 3))
 
     return y, pullback
+
+
+def _conv_dx(dy: Array, W: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
+    """Return the gradient by the images: columns folded back, or, where that is faster, a convolution of dy."""
+    F, C = W.shape[:2]
+    pad_h, pad_w = win.h - 1 - win.pad_h, win.w - 1 - win.pad_w
+    if win.stride_h == win.stride_w == 1 and min(pad_h, pad_w) >= 0 and F <= 2 * C:
+        turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
+        return _correlate(dy, turned, win._replace(pad_h=pad_h, pad_w=pad_w, out_h=x_shape[2], out_w=x_shape[3]))
+    return _fold(W.reshape(F, -1).T @ _rows(dy), x_shape, win)
+
+
+def _correlate(x: Array, W: Array, win: _Windows) -> Array:
+    """Apply the filters at every place, some images at a time, so that their columns stay in the cache."""
+    W_rows = W.reshape(len(W), -1)
+    y = np.empty((len(x), len(W), win.out_h * win.out_w), np.result_type(x, W))
+    for part in _chunks(len(x)):
+        np.matmul(W_rows, _unfold(x[part], win), out=y[part])
+    return y.reshape(len(x), len(W), win.out_h, win.out_w)
+
+
+def _chunks(N: int) -> Iterator[slice]:
+    return (slice(i, i + 10) for i in range(0, N, 10))
+
+
+def _rows(y: Array) -> Array:
+    return y.reshape(*y.shape[:2], -1)
 
 
 def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[Array, Any]:
@@ -285,8 +330,9 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
         dx = np.zeros_like(padded)
         free = np.ones(y.shape, bool)
         for place in win.places():
-            wins = (padded[place] == y) & free
-            free &= ~wins
+            wins = padded[place] == y
+            wins &= free
+            free ^= wins
             dx[place] += dy * wins
         return (_inner(dx, x.shape, win),)
 
@@ -349,26 +395,6 @@ def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
         return (_inner(dx, x_shape, win),)
 
     return y, pullback
-
-
-class _Windows(NamedTuple):
-    """Where a window of h x w stands on a padded image."""
-
-    h: int
-    w: int
-    stride_h: int
-    stride_w: int
-    pad_h: int
-    pad_w: int
-    out_h: int
-    out_w: int
-
-    def places(self) -> Iterator[tuple[Any, ...]]:
-        """Yield, for each pixel of the window, the slice of the image that it sees."""
-        for i in range(self.h):
-            for j in range(self.w):
-                rows = slice(i, i + self.stride_h * self.out_h, self.stride_h)
-                yield ..., rows, slice(j, j + self.stride_w * self.out_w, self.stride_w)
 
 
 def _windows(where: str, x_shape: tuple[int, ...], window: Pair, stride: Pair, pad: Pair) -> _Windows:

@@ -21,7 +21,7 @@ from . import NETS
 RECIPES = {
     "three_layer": (lambda: init_mlp(0, (784, 50, 100, 10), "xavier"), 12_000, False),
     "simple_convnet": (lambda: init_simple_convnet(0), 3_000, False),
-    "deep_convnet": (lambda: init_deep_convnet(0), 9_000, True),
+    "deep_convnet": (lambda: init_deep_convnet(0), 6_600, True),
 }
 
 
