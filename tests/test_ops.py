@@ -198,6 +198,7 @@ def test_losses_of_far_out_scores_are_exact():
     loss, pullback = ops.sigmoid_cross_entropy([1000.0, -1000.0, -1000.0, 1000.0], [0, 1, 0, 1])
     assert loss == 500
     assert_array_equal(*pullback(), [0.25, -0.25, 0, 0])
+    assert_allclose(ops.sigmoid_cross_entropy([40.0], [1])[0], np.exp(-40), rtol=1e-15)  # log(1 + it) would be 0
 
 
 def test_masked_scores_take_no_part():

@@ -24,8 +24,8 @@ def states():
     step = nn.train_step(nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy), optimizer)
     state = nn.init_state(optimizer, nn.init_mlp(0, (2, 32, 32, 3)))
     yield state, x, t
-    for state, _ in nn.fit(step, state, nn.minibatches(x, t, 100), steps=max(SHOWN)):
-        yield state, x, t
+    for new, _ in nn.fit(step, state, nn.minibatches(x, t, 100), steps=max(SHOWN)):
+        yield new, x, t
 
 
 def draw(path):

@@ -61,7 +61,8 @@ def themed(svg, prefix, alt):
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
     svg = slim(re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg))
     box, width = re.search(r'viewBox="(0 0 ([\d.]+) [\d.]+)"', svg).groups()
-    head = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="{box}" style="width: {float(width) * 4 / 3:.0f}px">'
+    size = f'viewBox="{box}" style="width: {float(width) * 4 / 3:.0f}px"'
+    head = f'<svg role="img" aria-label="{html.escape(alt)}" {size}>'
     return re.sub(r"\s*\n\s*", " ", head + svg[svg.index(">") + 1 :]).strip()
 
 

@@ -38,10 +38,11 @@ def on_page_markdown(markdown, page, config, files):
         return markdown
     settings = config.plugins["mkdocs-jupyter"].config
     page.notebook = jupytext.read(page.file.abs_src_path)
-    if settings["execute"]:
+    executed = settings["execute"] and os.environ.get("NNFUNC_LABS") == "1"
+    if executed:
         page.notebook = execute(page.notebook, settings, page.file)
-    name, executed = _ipynb(page.file), settings["execute"]
-    note = "" if executed else " This copy of the site was built without running it; NNFUNC_LABS=true runs it."
+    name = _ipynb(page.file)
+    note = "" if executed else " This copy of the site was built without running it; NNFUNC_LABS=1 runs it."
     link = f'<p class="lab-file"><a href="{name}" download>The notebook, {name}</a>.{note}</p>'
     return show(page.notebook, page.file.src_uri, executed) + f"\n\n{link}\n"
 

@@ -24,7 +24,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("workloads", nargs="*", help=f"which of {', '.join(WORKLOADS)}; all if none is named")
     parser.add_argument("--quick", action="store_true", help="fewer steps: ratios to a tenth")
-    parser.add_argument("--rounds", type=int, default=11, help="rounds of which the median is taken")
+    parser.add_argument("--rounds", type=int, default=41, help="rounds of which the median is taken")
     arguments = parser.parse_args(argv)
     chosen = [name for name in WORKLOADS if not arguments.workloads or any(w in name for w in arguments.workloads)]
     data, _ = nn.load_mnist()
@@ -47,7 +47,7 @@ def measure(workload, rows, data, dtype, arguments):
     peers = workload(data, dtype)
     check(peers, partial(rows, data[1]), CLOSE[dtype])
     steps = {name: make() for name, make in peers.items()}
-    taken = timing.seconds(steps, arguments.rounds, 60 if arguments.quick else 400)
+    taken = timing.seconds(steps, arguments.rounds, 20 if arguments.quick else 100)
     return taken, [name for kind in KINDS[:-1] if (name := timing.best(taken, kind))]
 
 
