@@ -270,7 +270,7 @@ def _chunks(N: int) -> Iterator[slice]:
 
 
 def _rows(y: Array) -> Array:
-    return y.reshape(*y.shape[:2], -1)
+    return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])
 
 
 def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[Array, Any]:
@@ -400,8 +400,8 @@ def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
 def _windows(where: str, x_shape: tuple[int, ...], window: Pair, stride: Pair, pad: Pair) -> _Windows:
     if len(x_shape) != 4:
         raise ValueError(f"{where}: the images have shape {tuple(x_shape)}, wanted (N, C, H, W); one image is x[None]")
-    window, stride = _pair(where, "window", window, 1), _pair(where, "stride", stride, 1)
-    pad = _pair(where, "pad", pad, 0)
+    window, stride = pair_of(where, "window", window, 1), pair_of(where, "stride", stride, 1)
+    pad = pair_of(where, "pad", pad, 0)
     out = (_output_size(where, *along) for along in zip(x_shape[2:], window, stride, pad, strict=True))
     return _Windows(*window, *stride, *pad, *out)
 
@@ -413,8 +413,8 @@ def _pool_windows(where: str, x_shape: tuple[int, ...], size: Pair, stride: Pair
     return win
 
 
-def _pair(where: str, name: str, value: Pair, least: int) -> tuple[int, int]:
-    pair = (value, value) if np.ndim(value) == 0 else tuple(value)
+def pair_of(where: str, name: str, value: Pair, least: int) -> tuple[int, int]:
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n >= least for n in pair):
         raise ValueError(f"{where}: {name} is {value!r}, wanted an int from {least} up, or a pair of them")
     return int(pair[0]), int(pair[1])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .conv import Pair, conv_output_size
+from .conv import Pair, conv_output_size, pair_of
 from .layers import Params
 
 __all__ = [
@@ -73,7 +73,7 @@ def init_affine(
     >>> print(round(float(params["W1"].std()), 3))
     0.01
     """
-    s = _standard_deviation(scale, inputs, outputs)
+    s = _standard_deviation("init_affine", scale, inputs, outputs)
     W = s * _generator(rng, i).standard_normal((inputs, outputs))
     return {f"W{i}": W.astype(dtype), f"b{i}": np.zeros(outputs, dtype)}
 
@@ -117,7 +117,7 @@ def init_conv2d(
     Raises
     ------
     ValueError
-        For a scale that is neither a name nor a number from 0 up.
+        For a scale that is neither a name nor a number from 0 up, or a size that is no int or pair.
 
     References
     ----------
@@ -130,8 +130,8 @@ def init_conv2d(
     >>> params["W1"].shape, params["b1"].shape
     ((30, 1, 5, 5), (30,))
     """
-    height, width = (size, size) if np.ndim(size) == 0 else size
-    s = _standard_deviation(scale, channels * height * width, filters * height * width)
+    height, width = pair_of("init_conv2d", "size", size, 1)
+    s = _standard_deviation("init_conv2d", scale, channels * height * width, filters * height * width)
     W = s * _generator(rng, i).standard_normal((filters, channels, height, width))
     return {f"W{i}": W.astype(dtype), f"b{i}": np.zeros(filters, dtype)}
 
@@ -307,6 +307,11 @@ def init_deep_convnet(rng: Any, dtype: DTypeLike = np.float32) -> Params:
     dict of arrays
         W1, b1, ... W8, b8.
 
+    Raises
+    ------
+    ValueError
+        For a seed that NumPy refuses, -1 say.
+
     References
     ----------
     K. He and others, 2015; the sizes are those of Deep Learning from Scratch, chapter 8.
@@ -330,13 +335,13 @@ def _shared(rng: Any) -> Any:
     return rng if isinstance(rng, (int, np.integer)) else np.random.default_rng(rng)
 
 
-def _standard_deviation(scale: Scale, inputs: int, outputs: int) -> float:
+def _standard_deviation(where: str, scale: Scale, inputs: int, outputs: int) -> float:
     if scale == "he":
         return sqrt(2 / inputs)
     if scale == "xavier":
         return sqrt(2 / (inputs + outputs))
     if not isinstance(scale, Real) or not 0 <= scale < inf:
-        raise ValueError(f"init_affine: scale is {scale!r}, wanted 'he', 'xavier' or a standard deviation")
+        raise ValueError(f"{where}: scale is {scale!r}, wanted 'he', 'xavier' or a standard deviation")
     return float(scale)
 
 

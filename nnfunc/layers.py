@@ -8,6 +8,8 @@ and its pullback gives the gradient by the input and those of its weights by nam
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import ops
 from .conv import Pair
 from .functions import Array
@@ -167,7 +169,8 @@ def serial(*layers: Layer) -> Layer:
     Raises
     ------
     ValueError
-        What a layer raises, with a note that says in which layer of the chain.
+        What a layer raises, with a note that says in which layer of the chain; or by the chain, for a
+        key that is no tuple of ints from 0 up.
 
     References
     ----------
@@ -187,6 +190,8 @@ def serial(*layers: Layer) -> Layer:
     """
 
     def net(params, x, mode=EVAL):
+        if mode.key is not None:
+            ops.check_key("serial", mode.key)
         backs, stats = [], {}
         for i, layer in enumerate(layers):
             inner = mode._replace(key=mode.key and (*mode.key, i), dx=mode.dx or i > 0)
@@ -271,6 +276,12 @@ def conv2d(i: int, stride: Pair = 1, pad: Pair = 0) -> Layer:
     callable
         The layer: [nnfunc.conv.conv2d][], lifted.
 
+    Raises
+    ------
+    ValueError
+        By the layer, if `params` lacks a name, the shapes do not fit each other, or `stride` or `pad`
+        is no int in its range.
+
     References
     ----------
     Y. LeCun and others, "Gradient-based learning applied to document recognition", 1998.
@@ -302,6 +313,11 @@ def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     -------
     callable
         The layer: [nnfunc.conv.max_pool2d][], lifted.
+
+    Raises
+    ------
+    ValueError
+        By the layer, if the window does not fit the images, or a setting is no int in its range.
 
     References
     ----------
@@ -337,6 +353,11 @@ def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     -------
     callable
         The layer: [nnfunc.conv.avg_pool2d][], lifted.
+
+    Raises
+    ------
+    ValueError
+        By the layer, if the window does not fit the images, or a setting is no int in its range.
 
     References
     ----------
@@ -381,7 +402,7 @@ def batch_norm(i: int, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     Raises
     ------
     ValueError
-        By the layer, if `params` or the mode's stats lack a name.
+        By the layer, if `params` or the mode's stats lack a name, or the shapes do not fit each other.
 
     References
     ----------
@@ -407,6 +428,10 @@ def batch_norm(i: int, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
         _check_names(label, "params", names, params)
         _check_names(label, "mode.stats", observed, mode.stats)
         stats = mode.stats[mean], mode.stats[var]
+        shapes = np.shape(stats[0]), np.shape(stats[1])
+        if set(shapes) != {np.shape(params[gamma])}:
+            wanted = f"wanted {np.shape(params[gamma])}, the shape of {gamma}"
+            raise ValueError(f"{label}: {mean} has shape {shapes[0]}, {var} {shapes[1]}; {wanted}")
         training = mode.key is not None
         y, back, *batch = ops.normalize(x, params[gamma], params[beta], eps, *(() if training else stats))
 
@@ -435,6 +460,11 @@ def dropout(rate: float) -> Layer:
     callable
         The layer; its mask follows from the mode's key: [nnfunc.ops.dropout][].
 
+    Raises
+    ------
+    ValueError
+        For a rate out of range; by the layer, for a key that is no tuple of ints from 0 up.
+
     References
     ----------
     N. Srivastava and others, 2014.
@@ -449,6 +479,7 @@ def dropout(rate: float) -> Layer:
     >>> print(np.unique(layers.dropout(0.5)({}, np.ones((1, 99)), layers.Mode(key=(0, 1)))[0]))
     [0. 2.]
     """
+    rate = ops.check_rate("dropout", rate)
 
     def layer(params, x, mode=EVAL):
         y, back = ops.identity(x) if mode.key is None else ops.dropout(x, rate, mode.key)
@@ -471,6 +502,11 @@ def tap(name: str) -> Layer:
     -------
     callable
         The layer.
+
+    Raises
+    ------
+    ValueError
+        By the pullback, if the gradient has another shape than the input.
 
     References
     ----------

@@ -43,7 +43,8 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     Raises
     ------
     ValueError
-        By the network, if a number is missing between W1 and the last W, or a name is unknown.
+        For a dropout rate out of range; by the network, if a number is missing between W1 and the
+        last W, or a name is unknown.
 
     References
     ----------
@@ -57,12 +58,13 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     ['affine(W1, b1)', 'relu', 'affine(W2, b2)']
     """
 
+    drop = [layers.dropout(dropout)] if dropout else []
+
     def expand(params):
         depth, normalised = _depth(params)
         chain = []
         for i in range(1, depth):
-            chain += [layers.affine(i), *([layers.batch_norm(i)] if normalised else []), activation]
-            chain += [layers.dropout(dropout)] if dropout else []
+            chain += [layers.affine(i), *([layers.batch_norm(i)] if normalised else []), activation, *drop]
         return (*chain, layers.affine(depth))
 
     def net(params, x, mode=EVAL):
@@ -96,6 +98,11 @@ def simple_convnet() -> Layer:
     callable
         A chain with the weights W1, b1 (filters), W2, b2, W3, b3: see
         [init_simple_convnet][nnfunc.initializers.init_simple_convnet].
+
+    Raises
+    ------
+    ValueError
+        By the network, if the images do not fit the weights, or `params` lacks a name.
 
     References
     ----------
@@ -134,6 +141,11 @@ def deep_convnet() -> Layer:
     callable
         A chain with the weights W1, b1 ... W6, b6 (filters), W7, b7, W8, b8: see
         [init_deep_convnet][nnfunc.initializers.init_deep_convnet].
+
+    Raises
+    ------
+    ValueError
+        By the network, if the images do not fit the weights, or `params` lacks a name.
 
     References
     ----------

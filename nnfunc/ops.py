@@ -524,18 +524,18 @@ def normalize(
     x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float, mean: Array | None = None, var: Array | None = None
 ) -> tuple[Array, Pullback, Array, Array]:
     """Normalise by the batch's own mean and variance, or by given ones; return those used as well."""
-    x, xp = floating("batch_norm", x)
-    gamma, _ = floating("batch_norm", gamma)
+    gamma, xp = floating("batch_norm", gamma)
     beta, _ = floating("batch_norm", beta)
+    x, _ = floating("batch_norm", x, gamma.dtype)
     if x.ndim not in (2, 4) or not gamma.shape == beta.shape == (x.shape[1],):
         raise ValueError(
             f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
             "wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice"
         )
-    check_some("batch_norm", "x", x)
     axes, shape = ((0,), (1, -1)) if x.ndim == 2 else ((0, 2, 3), (1, -1, 1, 1))
-    m, own = x.size // x.shape[1], mean is None
+    own = mean is None
     if own:
+        check_some("batch_norm", "x", x)
         mean = xp.mean(x, axis=axes)
     x_hat = x - xp.reshape(mean, shape)
     if own:
@@ -551,6 +551,7 @@ def normalize(
         dgamma, dbeta = xp.sum(dy * x_hat, axis=axes), xp.sum(dy, axis=axes)
         dx = dy
         if own:
+            m = x_hat.size // x_hat.shape[1]
             dx = dx - x_hat * xp.reshape(dgamma / m, shape)
             dx -= xp.reshape(dbeta / m, shape)
         return dx * xp.reshape(gamma * scale, shape), dgamma, dbeta
@@ -598,15 +599,23 @@ def dropout(x: ArrayLike, rate: float, key: tuple[int, ...]) -> tuple[Array, Pul
     [0. 2.] True
     """
     x, xp = floating("dropout", x)
-    rate = float(rate)
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate is {rate}, wanted a share from 0 to below 1")
-    if not isinstance(key, tuple) or not key or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in key):
-        raise ValueError(f"dropout: key is {key!r}, wanted a tuple of ints from 0 up")
+    rate = check_rate("dropout", rate)
+    check_key("dropout", key)
     rng = np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
     mask = xp.astype(xp.asarray(rng.random(x.shape, np.float32) >= rate), x.dtype)
     mask /= 1 - rate
     return x * mask, lambda dy: (cotangent("dropout", dy, mask.shape, mask.dtype) * mask,)
+
+
+def check_rate(where: str, rate: float) -> float:
+    if not 0 <= rate < 1:
+        raise ValueError(f"{where}: rate is {rate}, wanted a share from 0 to below 1")
+    return float(rate)
+
+
+def check_key(where: str, key: tuple[int, ...]) -> None:
+    if not isinstance(key, tuple) or not key or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in key):
+        raise ValueError(f"{where}: key is {key!r}, wanted a tuple of ints from 0 up")
 
 
 def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
