@@ -4,38 +4,20 @@ A small perceptron is drawn neuron by neuron, any network layer by layer. The SV
 the page around it (`currentColor`), so it can be read on light and dark ground.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from .functions import Array
-from .layers import EVAL, Layer, Params
+from .layers import Layer, Mode, Params
 from .networks import mlp
 
 __all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
 
 
-class Group(NamedTuple):
-    """Neurons of one kind: what Graphviz calls a cluster.
-
-    Attributes
-    ----------
-    label : str
-        Its name.
-    colour : str
-        An X11 colour.
-    css : str
-        The same colour for SVG.
-    neurons : list of str
-        The names of its neurons.
-
-    Examples
-    --------
-    >>> import nnfunc as nn
-    >>> nn.draw.Group("input", "blue4", "#00008b", ["x1", "x2"]).neurons
-    ['x1', 'x2']
-    """
+class _Group(NamedTuple):
+    """Neurons of one kind, what Graphviz calls a cluster, with their colour by its X11 name and for SVG."""
 
     label: str
     colour: str
@@ -139,7 +121,7 @@ def neurons_svg(params: Params) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
-def layers_dot(net: Layer, params: Params, x: Array) -> str:
+def layers_dot(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] = {}) -> str:
     r"""Graphviz text of any network, a box for each layer, the shapes on the arrows.
 
     $$x \to f_1 \to f_2 \to \dots \to y$$
@@ -152,11 +134,18 @@ def layers_dot(net: Layer, params: Params, x: Array) -> str:
         Its parameters.
     x : array
         A batch to send through, for the shapes.
+    stats : dict of arrays
+        Running statistics, if the network has any.
 
     Returns
     -------
     str
         A digraph; ``dot -Tpng`` draws it.
+
+    Raises
+    ------
+    ValueError
+        What a layer raises, if the batch does not fit the network.
 
     References
     ----------
@@ -180,16 +169,16 @@ def layers_dot(net: Layer, params: Params, x: Array) -> str:
     }
     <BLANKLINE>
     """
-    names, shapes = _boxes(net, params, x)
+    names, shapes = _boxes(net, params, x, stats)
     ends = ["x", *map(str, range(len(names))), "y"]
     lines = ["digraph G {", "  node [shape=box];"]
-    lines += [f'  {i} [label="{name}"];' for i, name in enumerate(names)]
+    lines += [f"  {i} [label={_quoted(name)}];" for i, name in enumerate(names)]
     lines += ["  x [shape=plain]; y [shape=plain];"]
     lines += [f'  {a} -> {b} [label="{shape}"];' for a, b, shape in zip(ends, ends[1:], shapes, strict=False)]
     return "\n".join([*lines, "}", ""])
 
 
-def layers_svg(net: Layer, params: Params, x: Array) -> str:
+def layers_svg(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] = {}) -> str:
     r"""SVG text of any network, a box for each layer, the shapes on the arrows.
 
     $$x \to f_1 \to f_2 \to \dots \to y$$
@@ -202,11 +191,18 @@ def layers_svg(net: Layer, params: Params, x: Array) -> str:
         Its parameters.
     x : array
         A batch to send through, for the shapes.
+    stats : dict of arrays
+        Running statistics, if the network has any.
 
     Returns
     -------
     str
         An ``<svg>`` element.
+
+    Raises
+    ------
+    ValueError
+        What a layer raises, if the batch does not fit the network.
 
     References
     ----------
@@ -220,7 +216,7 @@ def layers_svg(net: Layer, params: Params, x: Array) -> str:
     >>> print(text.count("<rect"), "(1, 3)" in text)
     3 True
     """
-    names, shapes = _boxes(net, params, x)
+    names, shapes = _boxes(net, params, x, stats)
     height = 64 * len(names) + 40
     lines = [_svg_head(240, height, "Layers " + ", ".join(names))]
     for i, shape in enumerate(shapes):
@@ -229,12 +225,12 @@ def layers_svg(net: Layer, params: Params, x: Array) -> str:
         lines.append(_svg_text(130, y + 16, str(shape), "start"))
     for i, name in enumerate(names):
         y = 64 * i + 34
-        lines.append(f'<rect x="40" y="{y}" width="160" height="32" rx="4" fill="none" stroke="currentColor"/>')
+        lines.append(f'<rect x="20" y="{y}" width="200" height="32" rx="4" fill="none" stroke="currentColor"/>')
         lines.append(_svg_text(120, y + 20, name))
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _groups(params: Params) -> list[Group]:
+def _groups(params: Params) -> list[_Group]:
     weights = [layer.names[0] for layer in mlp().expand(params) if layer.__name__.startswith("affine")]
     sizes = [params[weights[0]].shape[0], *(params[name].shape[1] for name in weights)]
     last = len(sizes) - 1
@@ -243,23 +239,34 @@ def _groups(params: Params) -> list[Group]:
     kinds += [("output", "seagreen2", "#4eee94")]
     letters = ["x", *(f"a{i + 1}_" for i in range(1, last)), "y"]
     return [
-        Group(*kind, [f"{letter}{k + 1}" for k in range(size)])
+        _Group(*kind, [f"{letter}{k + 1}" for k in range(size)])
         for kind, letter, size in zip(kinds, letters, sizes, strict=True)
     ]
 
 
-def _edges(groups: list[Group]) -> Iterator[tuple[str, str]]:
+def _edges(groups: list[_Group]) -> Iterator[tuple[str, str]]:
     for before, after in pairwise(groups):
         yield from ((a, b) for a in before.neurons for b in after.neurons)
 
 
-def _boxes(net: Layer, params: Params, x: Array) -> tuple[list[str], list[tuple[int, ...]]]:
-    chain = net.expand(params) if hasattr(net, "expand") else (net,)
-    shapes = [x.shape]
+def _boxes(net: Layer, params: Params, x: Array, stats: Mapping[str, Array]) -> tuple[list[str], list[tuple[int, ...]]]:
+    chain, shapes = list(_chain(net, params)), [x.shape]
     for layer in chain:
-        x = layer(params, x, EVAL._replace(grad=False))[0]
+        x = layer(params, x, Mode(stats, grad=False))[0]
         shapes.append(x.shape)
-    return [layer.__name__ for layer in chain], shapes
+    return [getattr(layer, "__name__", repr(layer)) for layer in chain], shapes
+
+
+def _chain(net: Layer, params: Params) -> Iterator[Layer]:
+    if not hasattr(net, "expand"):
+        yield net
+        return
+    for layer in net.expand(params):
+        yield from _chain(layer, params)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _svg_head(width: float, height: float, title: str) -> str:

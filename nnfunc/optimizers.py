@@ -368,8 +368,10 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     p \leftarrow p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}$$
 
     The eps is added to the corrected root, as in the paper's Algorithm 1. Deep Learning from
-    Scratch adds it to the uncorrected one, which makes the first steps a little smaller where
-    gradients are tiny.
+    Scratch corrects the learning rate instead, $\eta_t = \eta \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)$,
+    and adds eps to the uncorrected root: its rule is this one with $\varepsilon / \sqrt{1 - \beta_2^t}$
+    in place of $\varepsilon$, at first some thirty times as much. Only where gradients are as small as
+    that are its first steps shorter.
 
     Parameters
     ----------
@@ -499,6 +501,11 @@ def step_decay(lr: float, factor: float, steps: int) -> Callable[[int], float]:
     callable
         A function of t, the number of steps already taken.
 
+    Raises
+    ------
+    ValueError
+        For `steps` that is no int from 1 up.
+
     References
     ----------
     K. He and others, "Deep residual learning for image recognition", 2015, section 3.4.
@@ -510,6 +517,7 @@ def step_decay(lr: float, factor: float, steps: int) -> Callable[[int], float]:
     >>> print(schedule(0), schedule(9), schedule(10), schedule(25))
     1.0 1.0 0.5 0.25
     """
+    _check_steps("step_decay", steps)
     return lambda t: lr * factor ** (t // steps)
 
 
@@ -532,6 +540,11 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Callable[[int], float]:
     callable
         A function of t, the number of steps already taken.
 
+    Raises
+    ------
+    ValueError
+        For `steps` that is no int from 1 up.
+
     References
     ----------
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
@@ -543,6 +556,7 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Callable[[int], float]:
     >>> print(schedule(0), round(schedule(50), 6), round(schedule(100), 6))
     1.0 0.5 0.0
     """
+    _check_steps("cosine", steps)
     return lambda t: last + 0.5 * (lr - last) * (1 + cos(pi * min(t, steps) / steps))
 
 
@@ -563,6 +577,11 @@ def warm_up(lr: Rate, steps: int) -> Callable[[int], float]:
     callable
         A function of t, the number of steps already taken.
 
+    Raises
+    ------
+    ValueError
+        For `steps` that is no int from 1 up.
+
     References
     ----------
     P. Goyal and others, "Accurate, large minibatch SGD", 2017, section 2.2.
@@ -574,4 +593,10 @@ def warm_up(lr: Rate, steps: int) -> Callable[[int], float]:
     >>> print([schedule(t) for t in range(6)])
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
+    _check_steps("warm_up", steps)
     return lambda t: min(1.0, (t + 1) / steps) * (lr(t) if callable(lr) else lr)
+
+
+def _check_steps(where: str, steps: int) -> None:
+    if not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"{where}: steps is {steps!r}, wanted an int from 1 up")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .functions import Array
+from .functions import Array, class_targets
 from .training import Trial
 
 __all__ = [
@@ -25,12 +25,15 @@ def smooth_curve(values: ArrayLike, window: int = 11) -> Array:
 
     $$y_k = \frac{\sum_j w_j\, x_{k+j}}{\sum_j w_j}$$
 
+    Beyond an end x goes on as its mirror image, without the end itself. Deep Learning from Scratch does
+    so on the left, but repeats the last value on the right: with its window of 11 the last five values differ.
+
     Parameters
     ----------
     values : array_like, shape (N,)
-        The curve, at least `window` long.
+        The curve.
     window : int
-        An odd number of points.
+        An odd number of points, up to N.
 
     Returns
     -------
@@ -75,9 +78,14 @@ def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: 
     smooth : int
         The window of [smooth_curve][nnfunc.plots.smooth_curve]; 1 leaves the curves as they are.
 
+    Raises
+    ------
+    ValueError
+        For a window that is even, or longer than a curve.
+
     References
     ----------
-    The curves of S0 and S3 are drawn so.
+    J. Hunter, "Matplotlib: a 2D graphics environment", 2007.
 
     Examples
     --------
@@ -91,7 +99,8 @@ def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: 
     for name, (steps, values) in curves.items():
         ax.plot(steps, smooth_curve(values, smooth), label=name)
     ax.set_xlabel("step")
-    ax.legend()
+    if curves:
+        ax.legend()
 
 
 def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Array, points: int = 200) -> None:
@@ -231,12 +240,17 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
     y : array, shape (N, C)
         Scores.
     t : array of int, shape (N,)
-        Labels.
+        Labels, or one-hot rows (N, C).
 
     Returns
     -------
     array of int, shape (C, C)
         The true class by row, the guess by column.
+
+    Raises
+    ------
+    ValueError
+        For labels that do not fit the scores.
 
     References
     ----------
@@ -252,19 +266,17 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
      [0 1 0]
      [0 1 0]]
     """
-    classes = y.shape[1]
-    counts = np.bincount(classes * t + y.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
-    ax.imshow(np.log1p(counts), cmap="Blues")
+    classes = y.shape[-1]
+    label, guess = class_targets("confusion_matrix", "y", y, t).argmax(axis=-1), y.argmax(axis=-1)
+    counts = np.bincount(classes * label + guess, minlength=classes**2).reshape(classes, classes)
+    shade = np.log1p(counts)
+    ax.imshow(shade, cmap="Blues")
     for (j, k), count in np.ndenumerate(counts):
         if count:
-            ax.text(
-                k,
-                j,
-                count,
-                ha="center",
-                va="center",
-                color="white" if 2 * np.log1p(count) > np.log1p(counts.max()) else "black",
-            )
+            ink = "white" if 2 * shade[j, k] > shade.max() else "black"
+            ax.text(k, j, count, ha="center", va="center", color=ink)
+    ax.set_xticks(range(classes))
+    ax.set_yticks(range(classes))
     ax.set_xlabel("guess")
     ax.set_ylabel("label")
     return counts
@@ -273,7 +285,7 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
 def search_results(
     figure: Any, trials: Sequence[Trial], curves: Sequence[str], most: int = 20, columns: int = 5
 ) -> None:
-    r"""Draw the best trials of a search, a panel with its curves for each.
+    r"""Draw the best trials of a search, a panel with its curves for each, and a legend in the last.
 
     $$trial_1, trial_2, \dots, trial_{20}$$
 
@@ -312,3 +324,5 @@ def search_results(
             ax.plot(trial.metrics[name], label=name)
         ax.set_title(f"best-{i + 1}: {trial.metrics['score']:.4g}")
         ax.set_ylim(0, 1)
+    if best and curves:
+        ax.legend()

@@ -2,8 +2,10 @@ r"""Learning as a fold: a state, a stream of batches, a step that takes one to t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from math import inf, nan
+from math import inf, isnan, nan, sqrt
+from numbers import Real
 from pathlib import Path
+from traceback import format_exception_only
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,6 +213,11 @@ def with_clipping(grad: Grad, max_norm: float) -> Grad:
     callable
         The same kind of function.
 
+    Raises
+    ------
+    ValueError
+        For a length that is not above 0.
+
     References
     ----------
     R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
@@ -226,11 +233,15 @@ def with_clipping(grad: Grad, max_norm: float) -> Grad:
     >>> print(grads["W1"].round(6), grads["b1"].round(6))    # 3.75 and 5 before
     [[0.6]] [0.8]
     """
+    max_norm = float(max_norm)
+    if not max_norm > 0:
+        raise ValueError(f"with_clipping: max_norm is {max_norm}, wanted a length above 0")
 
     def clipped(params, x, t, mode=EVAL):
         value, grads, stats = grad(params, x, t, mode)
-        norm = sum(float((g * g).sum()) for g in grads.values()) ** 0.5
-        shrink = min(1.0, float(max_norm) / norm) if norm else 1.0
+        # in float64, since the gradients to be clipped are those whose squares overflow
+        norm = sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in grads.values()))
+        shrink = min(1.0, max_norm / norm) if norm else 1.0
         return value, {name: g * shrink for name, g in grads.items()}, stats
 
     return clipped
@@ -663,7 +674,7 @@ def random_search(
     seed : int
         Trial i depends on the seed and on i alone.
     map : callable
-        Runs the trials: the built-in one, or that of a process pool or a cluster.
+        Runs the trials, in whatever order: the built-in one, or that of a process pool or a cluster.
 
     Returns
     -------
@@ -673,7 +684,7 @@ def random_search(
     Raises
     ------
     ValueError
-        For a space that is none of these.
+        For a space that is none of these, or `n` or `seed` that is no int from 0 up; before the first trial.
 
     References
     ----------
@@ -689,8 +700,8 @@ def random_search(
     """
     for name, kind in space.items():
         _draw(np.random.default_rng(0), name, kind)
-    trials = map(partial(_try, trial, space, _natural("random_search", "seed", seed)), range(n))
-    return sorted(trials, key=_rank)
+    n, seed = _natural("random_search", "n", n), _natural("random_search", "seed", seed)
+    return [done for _, done in sorted(map(partial(_try, trial, space, seed), range(n)), key=_rank)]
 
 
 def _try(trial, space, seed, i):
@@ -698,21 +709,22 @@ def _try(trial, space, seed, i):
     settings = {name: _draw(rng, name, kind) for name, kind in space.items()}
     try:
         metrics = trial(settings, (seed, i))
-        return Trial(settings, metrics | {"score": float(metrics["score"])}, None)
+        return i, Trial(settings, metrics | {"score": float(metrics["score"])}, None)
     except Exception as error:
-        return Trial(settings, {}, f"{type(error).__name__}: {error}")
+        return i, Trial(settings, {}, "".join(format_exception_only(error)).strip())
 
 
-def _rank(trial: Trial) -> float:
+def _rank(numbered: tuple[int, Trial]) -> tuple[bool, float, int]:
+    i, trial = numbered
     score = trial.metrics.get("score", nan)
-    return inf if score != score else -score
+    return isnan(score), 0.0 if isnan(score) else -score, i
 
 
 def _draw(rng: np.random.Generator, name: str, kind: tuple) -> Any:
     match kind:
-        case ("log", a, b) if 0 < a <= b:
+        case ("log", Real() as a, Real() as b) if 0 < a <= b < inf:
             return float(np.exp(rng.uniform(np.log(a), np.log(b))))
-        case ("uniform", a, b) if a <= b:
+        case ("uniform", Real() as a, Real() as b) if -inf < a <= b < inf:
             return float(rng.uniform(a, b))
         case ("choice", [*options]) if options:
             return options[rng.integers(len(options))]

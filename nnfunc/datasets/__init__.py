@@ -335,7 +335,7 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
     >>> len(train[0]), len(validation[0])
     (8, 2)
     """
-    n = round(validation * len(x)) if isinstance(validation, float) else validation
+    n = validation if isinstance(validation, (int, np.integer)) else round(float(validation) * len(x))
     if not 0 < n < len(x):
         raise ValueError(
             f"train_validation_split: validation is {validation} of {len(x)} samples; both parts need some"

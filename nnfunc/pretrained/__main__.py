@@ -4,7 +4,7 @@ The deep network takes about an hour on one core, the others a minute or two.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,16 @@ RECIPES = {
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Train the nets that are named, and save their parameters in float16."""
     parser = argparse.ArgumentParser(prog="python -m nnfunc.pretrained", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(RECIPES))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    unknown = ", ".join(set(args.names) - RECIPES.keys())
+    if unknown:
+        parser.error(f"there is no recipe for {unknown}")
+    args.out.mkdir(parents=True, exist_ok=True)
     for name in args.names or RECIPES:
         train(name, args.out / f"{name}.npz")
 
