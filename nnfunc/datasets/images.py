@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..functions import Array
+from ..ops import check_key
 
 __all__ = ["rotate", "save_image", "shift", "to_uint8"]
 
@@ -36,7 +37,7 @@ def shift(images: Array, key: Key, pixels: int = 2) -> Array:
     Raises
     ------
     ValueError
-        If `images` has not four axes.
+        If `images` has not four axes, `pixels` is no int from 0 up, or the key no tuple of such ints.
 
     References
     ----------
@@ -53,8 +54,10 @@ def shift(images: Array, key: Key, pixels: int = 2) -> Array:
     1.0
     """
     N, C, H, W = _sizes("shift", images)
+    if not isinstance(pixels, (int, np.integer)) or pixels < 0:
+        raise ValueError(f"shift: pixels is {pixels!r}, wanted an int from 0 up")
     padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)))
-    a, b = _rng(key).integers(0, 2 * pixels + 1, (2, N, 1, 1, 1))
+    a, b = _rng("shift", key).integers(0, 2 * pixels + 1, (2, N, 1, 1, 1))
     n, c, h, w = np.ogrid[:N, :C, :H, :W]
     return padded[n, c, h + a, w + b]
 
@@ -62,9 +65,11 @@ def shift(images: Array, key: Key, pixels: int = 2) -> Array:
 def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
     r"""Turn each image around its centre by a random angle.
 
-    $$y_n(u) = x_n(R_{\varphi_n} u), \qquad \varphi_n \sim U(-\varphi, \varphi)$$
+    $$y_n(h, w) = x_n(h \cos \varphi_n + w \sin \varphi_n,\; w \cos \varphi_n - h \sin \varphi_n), \qquad
+    \varphi_n \sim U(-\varphi, \varphi)$$
 
-    Between pixels the image is interpolated, bilinearly; outside it is zero.
+    Here h and w count from the centre, down and to the right, so that a positive angle turns the image
+    counter-clockwise. Between pixels it is interpolated, bilinearly; outside it is zero.
 
     Parameters
     ----------
@@ -78,12 +83,12 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
     Returns
     -------
     array, shape (N, C, H, W)
-        A new batch, in the dtype of the old one.
+        A new batch, in the dtype of the old one; ints are rounded.
 
     Raises
     ------
     ValueError
-        If `images` has not four axes.
+        If `images` has not four axes, or for a key that is no tuple of ints from 0 up.
 
     References
     ----------
@@ -99,21 +104,22 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
     [1. 1.]
     """
     N, C, H, W = _sizes("rotate", images)
-    angle = np.radians(_rng(key).uniform(-degrees, degrees, (N, 1, 1, 1)))
+    angle = np.radians(_rng("rotate", key).uniform(-degrees, degrees, (N, 1, 1, 1)))
     n, c, h, w = np.ogrid[:N, :C, :H, :W]
-    up, right = h - (H - 1) / 2, w - (W - 1) / 2
-    y = np.cos(angle) * up + np.sin(angle) * right + (H - 1) / 2
-    x = np.cos(angle) * right - np.sin(angle) * up + (W - 1) / 2
-    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
-    down, across = y - top, x - left
+    h, w = h - (H - 1) / 2, w - (W - 1) / 2
+    rows = np.cos(angle) * h + np.sin(angle) * w + (H - 1) / 2
+    columns = np.cos(angle) * w - np.sin(angle) * h + (W - 1) / 2
+    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    down, across = rows - top, columns - left
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
 
-    def pixel(rows, columns):
-        return padded[n, c, np.clip(rows + 1, 0, H + 1), np.clip(columns + 1, 0, W + 1)]
+    def pixel(row, column):
+        return padded[n, c, np.clip(row + 1, 0, H + 1), np.clip(column + 1, 0, W + 1)]
 
     upper = (1 - across) * pixel(top, left) + across * pixel(top, left + 1)
     lower = (1 - across) * pixel(top + 1, left) + across * pixel(top + 1, left + 1)
-    return ((1 - down) * upper + down * lower).astype(images.dtype)
+    turned = (1 - down) * upper + down * lower
+    return (np.round(turned) if images.dtype.kind in "iu" else turned).astype(images.dtype)
 
 
 def to_uint8(image: ArrayLike) -> Array:
@@ -124,7 +130,7 @@ def to_uint8(image: ArrayLike) -> Array:
     Parameters
     ----------
     image : array_like
-        Floats from 0 to 1, or ints from 0 to 255, any shape.
+        Floats from 0 to 1, bools, or ints from 0 to 255, any shape.
 
     Returns
     -------
@@ -147,7 +153,7 @@ def to_uint8(image: ArrayLike) -> Array:
     [  0 128 255]
     """
     image = np.asarray(image)
-    top = 1 if image.dtype.kind == "f" else 255
+    top = 1 if image.dtype.kind in "fb" else 255
     if image.size and not (image.min() >= 0 and image.max() <= top):
         raise ValueError(
             f"to_uint8: the image runs from {image.min()} to {image.max()}, "
@@ -201,5 +207,6 @@ def _sizes(where: str, images: Array) -> tuple[int, ...]:
     return images.shape
 
 
-def _rng(key: Key) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=tuple(key[1:])))
+def _rng(where: str, key: Key) -> np.random.Generator:
+    check_key(where, key)
+    return np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
