@@ -76,7 +76,7 @@ def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0)
     for name, n, least in (("size", size, 0), ("filter_size", filter_size, 1), ("stride", stride, 1), ("pad", pad, 0)):
         if not isinstance(n, (int, np.integer)) or n < least:
             raise ValueError(f"conv_output_size: {name} is {n!r}, wanted an int from {least} up")
-    return _output_size("conv_output_size", size, filter_size, stride, pad)
+    return int(_output_size("conv_output_size", size, filter_size, stride, pad))
 
 
 def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0) -> Array:
@@ -119,7 +119,8 @@ def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pa
       [4. 5. 7. 8.]]]
     """
     x, _ = floating("im2col", x)
-    return _unfold(x, _windows("im2col", x.shape, (filter_h, filter_w), stride, pad))
+    col = _unfold(x, _windows("im2col", x.shape, (filter_h, filter_w), stride, pad))
+    return col.copy() if np.may_share_memory(col, x) else col  # a filter of one pixel unfolds nothing
 
 
 def col2im(

@@ -57,7 +57,6 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     >>> [layer.__name__ for layer in nn.mlp().expand(params)]
     ['affine(W1, b1)', 'relu', 'affine(W2, b2)']
     """
-
     drop = [layers.dropout(dropout)] if dropout else []
 
     def expand(params):
