@@ -1,6 +1,7 @@
 """Optimizers: six rules against formulae written out, against numbers worked by hand, and against PyTorch."""
 
 import math
+import re
 import runpy
 from pathlib import Path
 
@@ -338,3 +339,159 @@ def test_two_networks_may_share_an_optimizer():
         two, opt2 = shared.step(two, g2, opt2)
     alone, _ = walk(nn.momentum(0.1), {"W1": np.ones(2)}, [g1] * 3)
     assert np.array_equal(one["W1"], alone[-1]["W1"])
+
+
+# Adam as the sources write it
+
+
+def sources_adam(p, grads, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
+    m = v = 0.0
+    for t, g in enumerate(grads, start=1):
+        lr_t = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        m += (1 - beta1) * (g - m)
+        v += (1 - beta2) * (g**2 - v)
+        p -= lr_t * m / (math.sqrt(v) + eps)
+        yield p
+
+
+@pytest.mark.rows("S3-35")
+def test_adam_of_the_sources_is_algorithm_1_with_a_larger_eps_at_first():
+    start, grads = oracle["problem"]()
+    steps = {"p": start}
+    opt = nn.adam().init(steps)
+    for t, g in enumerate(grads, start=1):
+        steps, opt = nn.adam(eps=1e-7 / math.sqrt(1 - 0.999**t)).step(steps, {"p": g}, opt)
+    wanted = [list(sources_adam(float(p), grads[:, k].tolist()))[-1] for k, p in enumerate(start)]
+    np.testing.assert_allclose(steps["p"], wanted, rtol=1e-12, atol=1e-12)
+    assert 1 / math.sqrt(1 - 0.999) == pytest.approx(30, rel=0.06), "at first some thirty times as much"
+
+
+@pytest.mark.rows("S3-35")
+def test_adam_of_the_sources_differs_where_gradients_are_tiny_and_there_alone():
+    def first_step(rule, g):
+        return 1.0 - next(rule(1.0, [g], lr=0.5, eps=1e-7))
+
+    assert first_step(sources_adam, 1.0) == pytest.approx(first_step(adam, 1.0), rel=1e-5)
+    assert first_step(sources_adam, 3e-6) < 0.6 * first_step(adam, 3e-6)
+    assert nn.adam.__defaults__[-1] == 1e-8, "the paper's; the sources' is 1e-7"
+
+
+# Weight decay
+
+
+@pytest.fixture
+def params():
+    rng = np.random.default_rng(5)
+    shapes = {"W1": (3, 4), "b1": (4,), "gamma1": (4,), "beta1": (4,), "W2": (2, 4, 3, 3), "b2": (2,), "w": (3,)}
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+def test_weight_decay_is_half_the_squares_of_the_weights_alone(params):
+    penalty, grads = nn.weight_decay(params, 0.3)
+    assert penalty == pytest.approx(0.15 * sum(w**2 for name in ("W1", "W2") for w in params[name].flat), rel=1e-13)
+    assert list(grads) == ["W1", "W2"]
+    differences = nn.numerical_gradient(lambda p: nn.weight_decay(p, 0.3)[0], params)
+    for name, g in differences.items():
+        np.testing.assert_allclose(g, grads.get(name, np.zeros(params[name].shape)), atol=1e-9)
+
+
+@pytest.mark.parametrize("lam", [0.25, np.float64(0.25)])
+def test_weight_decay_keeps_float32_and_arguments(lam, params):
+    narrow = {name: p.astype(np.float32) for name, p in params.items()}
+    for p in narrow.values():
+        p.flags.writeable = False
+    penalty, grads = nn.weight_decay(narrow, lam)
+    assert {penalty.dtype, *(g.dtype for g in grads.values())} == {np.dtype(np.float32)}
+    assert not any(np.shares_memory(g, narrow[name]) for name, g in grads.items())
+
+
+def test_without_weights_or_strength_nothing_decays(params):
+    assert nn.weight_decay({"b1": np.ones(3)}, 0.5) == (0, {})
+    penalty, grads = nn.weight_decay(params, 0)
+    assert penalty == 0
+    assert not any(g.any() for g in grads.values())
+
+
+# Schedules
+
+
+def rates(schedule, steps):
+    return [schedule(t) for t in range(steps)]
+
+
+def test_constant_and_step_decay():
+    assert rates(nn.constant(0.3), 4) == [0.3] * 4
+    assert rates(nn.step_decay(8.0, 0.5, 3), 10) == [8, 8, 8, 4, 4, 4, 2, 2, 2, 1]
+    assert rates(nn.step_decay(1.0, 10.0, 1), 3) == [1, 10, 100]
+
+
+def test_cosine_at_its_corners():
+    schedule = nn.cosine(3.0, 12, last=1.0)
+    at = {0: 3, 4: 2.5, 6: 2, 8: 1.5, 12: 1, 13: 1, 10**9: 1}
+    assert [schedule(t) for t in at] == pytest.approx(list(at.values()), rel=1e-15)
+    falling = rates(schedule, 13)
+    assert falling == sorted(falling, reverse=True)
+    assert nn.cosine(0.5, 7)(7) == 0
+
+
+def test_warm_up_at_its_corners():
+    assert rates(nn.warm_up(2.0, 4), 6) == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    assert rates(nn.warm_up(2.0, 1), 3) == [2, 2, 2], "the first step moves already"
+    assert rates(nn.warm_up(nn.step_decay(8.0, 0.5, 2), 4), 6) == [2, 4, 3, 4, 2, 2], (
+        "another schedule runs on below it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (nn.constant(0.3), lambda s, o: s.ConstantLR(o, factor=1.0)),
+        (nn.step_decay(0.3, 0.7, 4), lambda s, o: s.StepLR(o, step_size=4, gamma=0.7)),
+        (nn.cosine(0.3, 20, 0.01), lambda s, o: s.CosineAnnealingLR(o, T_max=20, eta_min=0.01)),
+        (nn.warm_up(0.3, 5), lambda s, o: s.LinearLR(o, start_factor=0.2, total_iters=4)),
+    ],
+    ids=["constant", "step_decay", "cosine", "warm_up"],
+)
+def test_schedules_are_those_of_pytorch(ours, theirs):
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `dev`")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
+    schedule, wanted = theirs(torch.optim.lr_scheduler, optimizer), []
+    for _ in range(21):
+        wanted.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates(ours, 21) == pytest.approx(wanted, rel=1e-12, abs=1e-15)
+
+
+SCHEDULES = {
+    "constant": nn.constant(0.1),
+    "step_decay": nn.step_decay(0.1, 0.5, 2),
+    "cosine": nn.cosine(0.1, 4),
+    "warm_up": nn.warm_up(nn.constant(0.1), 3),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_takes_every_schedule(name, schedule):
+    """Five steps under a schedule are five steps of five optimizers, each with the rate of its step."""
+    start, grads = oracle["problem"]()
+    points, _ = walk(getattr(nn, name)(SCHEDULES[schedule]), {"p": start}, [{"p": g} for g in grads[:5]])
+    params, opt = {"p": start}, getattr(nn, name)().init({"p": start})
+    for t, point in enumerate(points):
+        params, opt = getattr(nn, name)(SCHEDULES[schedule](t)).step(params, {"p": grads[t]}, opt)
+        assert np.array_equal(params["p"], point["p"])
+
+
+@pytest.mark.parametrize("steps", [0, -1, 468.75, None])
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("step_decay", lambda n: nn.step_decay(0.1, 0.5, n)),
+        ("cosine", lambda n: nn.cosine(0.1, n)),
+        ("warm_up", lambda n: nn.warm_up(0.1, n)),
+    ],
+)
+def test_a_schedule_of_no_steps_is_refused_at_once(name, schedule, steps):
+    with pytest.raises(ValueError, match=rf"^{name}: steps is {re.escape(repr(steps))}, wanted an int from 1 up$"):
+        schedule(steps)

@@ -1,8 +1,11 @@
 """The fold: batches, steps, runs, and a run that is stopped, saved and resumed."""
 
+import importlib
 import io
 import itertools
+import multiprocessing
 import re
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -428,3 +431,294 @@ def test_checkpoints_save_the_state_now_and_then_and_pass_the_run_on(tmp_path):
     assert saved == [None, None, None, 4, 4, 4, 4, 8, 8, 8]
     assert_equal_states(nn.load_state(tmp_path / "c.npz"), plain[7][0])
     assert [file.name for file in tmp_path.iterdir()] == ["c.npz"]
+
+
+# Gradients that are wrapped
+
+
+def small(dtype=np.float64):
+    """A net with batch normalisation and dropout, a batch, and the mode of a step in training."""
+    params, stats = nn.init_mlp(1, (2, 6, 4), batch_norm=True, dtype=dtype)
+    params |= {"b1": np.full(6, 0.3, dtype), "beta1": np.full(6, -0.2, dtype)}
+    x, t = nn.spiral(0, points=5, classes=4)
+    grad = nn.value_and_grad(nn.mlp(dropout=0.3), nn.ops.softmax_cross_entropy)
+    return grad, params, x.astype(dtype), t, nn.layers.Mode(stats, (3, 7))
+
+
+def test_the_gradient_with_decay_is_that_of_the_loss_with_decay():
+    grad, params, x, t, mode = small()
+    decayed = nn.with_weight_decay(grad, 0.2)
+    value, grads, stats = decayed(params, x, t, mode)
+    plain, plain_grads, plain_stats = grad(params, x, t, mode)
+    assert value - plain == pytest.approx(0.1 * sum((params[name] ** 2).sum() for name in ("W1", "W2")), rel=1e-12)
+    differences = nn.numerical_gradient(lambda p: decayed(p, x, t, mode)[0], params)
+    assert list(grads) == list(plain_grads)
+    for name, g in grads.items():
+        np.testing.assert_allclose(g, differences[name], atol=1e-8)
+        assert np.array_equal(g, plain_grads[name]) == (name[0] != "W")
+    assert stats.keys() == plain_stats.keys() == {"mean1", "var1"}
+
+
+@pytest.mark.parametrize("wrap", [nn.with_weight_decay, nn.with_clipping])
+def test_a_wrapped_gradient_keeps_float32_and_is_pure(wrap):
+    grad, params, x, t, mode = small(np.float32)
+    for a in params.values():
+        a.flags.writeable = False
+    wrapped = wrap(grad, np.float64(0.01))
+    (value, grads, _), (again, grads_again, _) = wrapped(params, x, t, mode), wrapped(params, x, t, mode)
+    assert value == again
+    assert all(np.array_equal(g, grads_again[name]) for name, g in grads.items())
+    assert {value.dtype, *(g.dtype for g in grads.values())} == {np.dtype(np.float32)}
+    weights, modes = {"W1": np.ones(2)}, []
+    wrap(lambda params, x, t, mode: modes.append(mode) or (0.0, weights, {}), 1.0)(weights, x, t)
+    assert modes == [nn.layers.EVAL], "without a mode it is evaluation"
+
+
+def given(grads):
+    """Stand in for a gradient: return these."""
+    return lambda params, x, t, mode=nn.layers.EVAL: (1.5, grads, {"seen": x})
+
+
+def length(grads):
+    return np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in grads.values()))
+
+
+@pytest.mark.parametrize("max_norm", [0.01, 1.0, 12.9])
+def test_clipping_shortens_all_gradients_by_one_factor(max_norm):
+    grads = {"W1": np.array([[3.0, 0.0], [0.0, -4.0]]), "b1": np.array([12.0, 0.0])}  # of length 13
+    value, clipped, stats = nn.with_clipping(given(grads), max_norm)({}, 7, None)
+    assert (value, stats) == (1.5, {"seen": 7})
+    assert length(clipped) == pytest.approx(max_norm, rel=1e-14)
+    for name, g in grads.items():
+        np.testing.assert_allclose(clipped[name], g * max_norm / 13, rtol=1e-14)
+
+
+@pytest.mark.parametrize("max_norm", [13.0, 13.1, np.inf])
+def test_clipping_leaves_gradients_that_are_short_enough(max_norm):
+    grads = {"W1": np.array([[3.0, 0.0], [0.0, -4.0]]), "b1": np.array([12.0, 0.0])}
+    _, clipped, _ = nn.with_clipping(given(grads), max_norm)({}, 7, None)
+    assert all(np.array_equal(clipped[name], g) for name, g in grads.items())
+
+
+def test_clipping_takes_no_gradient_and_one_whose_square_overflows():
+    zeros = {"W1": np.zeros((2, 2), np.float32)}
+    assert np.array_equal(nn.with_clipping(given(zeros), 1.0)({}, 7, None)[1]["W1"], zeros["W1"])
+    exploded = {"W1": np.float32([3e30, 0]), "b1": np.float32([-4e30])}
+    _, clipped, _ = nn.with_clipping(given(exploded), 5.0)({}, 7, None)
+    np.testing.assert_allclose([*clipped["W1"], *clipped["b1"]], [3, 0, -4], rtol=1e-6)
+    assert clipped["W1"].dtype == np.float32
+
+
+@pytest.mark.parametrize("max_norm", [0, -1.0, np.nan])
+def test_clipping_to_nothing_is_refused_at_once(max_norm):
+    message = f"with_clipping: max_norm is {float(max_norm)}, wanted a length above 0"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        nn.with_clipping(GRAD, max_norm)
+
+
+def test_wrapped_gradients_train():
+    x, t, _, state = problem(np.float64)
+    grad = nn.with_clipping(nn.with_weight_decay(GRAD, 0.1), 0.01)
+    new, metrics = nn.train_step(grad, nn.sgd(1.0))(state, (x, t))
+    moved = {name: p - new.params[name] for name, p in state.params.items()}
+    assert length(moved) == pytest.approx(0.01, rel=1e-12), "clipped after the decay"
+    assert metrics["loss"] > GRAD(state.params, x, t)[0], "the loss that is descended is the one with the penalty"
+
+
+# Search
+
+SPACE = {
+    "lr": ("log", 1e-6, 1e-2),
+    "keep": ("uniform", -1, 3),
+    "act": ("choice", ["relu", "tanh", "sigmoid"]),
+    "sizes": ("choice", ((50,), (50, 50))),
+}
+
+
+def study(settings, key):
+    """A score, an error or nan, by the key alone."""
+    if key[1] % 10 == 3:
+        raise ZeroDivisionError(f"trial {key[1]}")
+    score = np.nan if key[1] % 10 == 7 else np.float32(key[1] % 5) / 4
+    return {"score": score, "key": key, "val": [0.1, settings["keep"]]}
+
+
+def test_settings_are_drawn_from_their_space():
+    drawn = [trial.settings for trial in nn.random_search(lambda s, key: {"score": 0}, SPACE, 4000, seed=5)]
+    assert list(drawn[0]) == list(SPACE)
+    lr, keep = np.array([s["lr"] for s in drawn]), np.array([s["keep"] for s in drawn])
+    assert (lr.min() >= 0.999999e-6, lr.max() <= 1.000001e-2) == (True, True)
+    assert (keep.min() >= -1, keep.max() <= 3) == (True, True)
+    # four decades and four bins of 1000 each, with a deviation of 27; the pairs 250 with 15
+    decade, quarter = np.floor(np.log10(lr)).astype(int) + 6, np.floor(keep).astype(int) + 1
+    assert abs(np.bincount(decade) - 1000).max() < 110
+    assert abs(np.bincount(quarter) - 1000).max() < 110
+    assert abs(np.bincount(4 * decade + quarter) - 250).max() < 65, "one name's draw does not depend on another's"
+    for name in ("act", "sizes"):
+        counts = [sum(s[name] == option for s in drawn) for option in SPACE[name][1]]
+        assert sum(counts) == 4000
+        assert max(abs(n - 4000 / len(counts)) for n in counts) < 130
+    assert {type(s["lr"]) for s in drawn} == {type(s["keep"]) for s in drawn} == {float}
+
+
+def reversing(f, numbers):
+    return reversed([f(i) for i in reversed(list(numbers))])
+
+
+def shuffling(f, numbers):
+    return (f(i) for i in np.random.default_rng(0).permutation(list(numbers)).tolist())
+
+
+@pytest.mark.parametrize("how", [reversing, shuffling])
+def test_the_order_in_which_trials_run_does_not_matter(how):
+    assert repr(nn.random_search(study, SPACE, 40, 2, map=how)) == repr(nn.random_search(study, SPACE, 40, 2))
+
+
+def test_trials_run_in_other_processes(tmp_path, monkeypatch):
+    """A process pool wants a trial that stands at the top of a module."""
+    (tmp_path / "a_study.py").write_text("def trial(settings, key):\n    return {'score': settings['lr']}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    trial = importlib.import_module("a_study").trial
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        there = nn.random_search(trial, SPACE, 12, 2, map=pool.map)
+    assert [done.error for done in there] == [None] * 12
+    assert repr(there) == repr(nn.random_search(trial, SPACE, 12, 2))
+
+
+def test_trial_i_depends_on_the_seed_and_on_i_alone():
+    def by_number(n, seed):
+        trials = nn.random_search(lambda s, key: {"score": -key[1], "key": key}, SPACE, n, seed)
+        assert [trial.metrics["key"] for trial in trials] == [(seed, i) for i in range(n)]
+        return [trial.settings for trial in trials]
+
+    assert by_number(20, 7)[:8] == by_number(8, 7)
+    assert by_number(8, 7) == by_number(8, np.int64(7))
+    assert not any(a == b for a, b in zip(by_number(8, 7), by_number(8, 8), strict=True))
+    assert len({str(s) for s in by_number(20, 7)}) == 20
+
+
+def test_results_are_sorted_and_failures_last_with_their_settings():
+    trials = nn.random_search(study, SPACE, 40, seed=2)
+    assert len(trials) == 40
+    well, failed = trials[:32], trials[32:]
+    scores = [trial.metrics["score"] for trial in well]
+    assert scores == sorted(scores, reverse=True)
+    assert {type(score) for score in scores} == {float}
+    for score in set(scores):
+        numbers = [trial.metrics["key"][1] for trial in well if trial.metrics["score"] == score]
+        assert numbers == sorted(numbers), "equal scores stay in the order of their numbers"
+    assert all(trial.error is None for trial in well)
+    assert all(trial.metrics["val"][1] == trial.settings["keep"] for trial in well), "metrics stay with their settings"
+    assert [trial.error for trial in failed if trial.error] == [
+        f"ZeroDivisionError: trial {i}" for i in (3, 13, 23, 33)
+    ]
+    assert sum(np.isnan(trial.metrics.get("score", 0)) for trial in failed) == 4
+    alone = nn.random_search(count, SPACE, 40, seed=2)
+    assert [trial.settings for trial in failed if trial.error] == [alone[i].settings for i in (3, 13, 23, 33)]
+
+
+def count(settings, key):
+    return {"score": -key[1]}
+
+
+def test_the_worst_score_of_all_is_still_better_than_none():
+    scores = [np.nan, -np.inf, 1.0, np.inf]
+    trials = nn.random_search(lambda s, key: {"score": scores[key[1]]}, {}, 4, seed=0)
+    assert [trial.metrics["score"] for trial in trials[:3]] == [np.inf, 1.0, -np.inf]
+
+
+def test_an_error_brings_its_notes():
+    def broken(settings, key):
+        return nn.predict(nn.mlp(), nn.init_mlp(0, (2, 3)), np.zeros((1, 4)))
+
+    (trial,) = nn.random_search(broken, SPACE, 1, seed=0)
+    assert trial.error.splitlines() == [
+        "ValueError: affine: x has 4 features, W has 2 rows (x (1, 4), W (2, 3))",
+        "in layer 0 of 1: affine(W1, b1), input shape (1, 4)",
+    ]
+    assert trial.settings.keys() == SPACE.keys()
+
+
+@pytest.mark.parametrize("metrics", [{}, {"score": None}, None, {"score": "high"}])
+def test_a_trial_without_a_score_has_failed(metrics):
+    first, second = nn.random_search(lambda s, key: metrics if key[1] == 0 else {"score": 0.5}, SPACE, 2, seed=0)
+    assert first.metrics["score"] == 0.5
+    assert second.error
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_whoever_stops_a_search_stops_it(stop):
+    def trial(settings, key):
+        raise stop
+
+    with pytest.raises(stop):
+        nn.random_search(trial, SPACE, 3, seed=0)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ("log", 0, 1),
+        ("log", -1, 1),
+        ("log", 1e-2, 1e-6),
+        ("log", "a", "b"),
+        ("log", 1, np.inf),
+        ("log", 1),
+        ("uniform", 2, 1),
+        ("uniform", 0, np.inf),
+        ("uniform", -np.inf, 0),
+        ("uniform", np.nan, 1),
+        ("uniform", None, 1),
+        ("choice", []),
+        ("choice", 3),
+        ("choice", "relu"),
+        ("loguniform", 1, 2),
+        (),
+        3,
+        None,
+    ],
+)
+def test_a_bad_space_is_refused_before_the_first_trial(kind):
+    def trial(settings, key):
+        raise AssertionError("a trial ran")
+
+    message = (
+        f"random_search: dropout is {kind!r}, "
+        "wanted ('log', a, b) with 0 < a <= b, ('uniform', a, b) or ('choice', [...])"
+    )
+    for n in (0, 3):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            nn.random_search(trial, {"lr": ("log", 1e-6, 1), "dropout": kind}, n, seed=0)
+
+
+@pytest.mark.parametrize(("n", "seed"), [(-1, 0), (2.0, 0), (3, -1), (3, None)])
+def test_bad_numbers_are_refused_before_the_first_trial(n, seed):
+    with pytest.raises(ValueError, match=r"^random_search: (n|seed) is .*, wanted an int from 0 up$"):
+        nn.random_search(study, SPACE, n, seed)
+
+
+def test_no_trials_and_ranges_of_one_point():
+    assert nn.random_search(study, SPACE, 0, seed=0) == []
+    space = {"a": ("uniform", 2, 2), "b": ("log", 0.5, 0.5), "c": ("choice", range(3, 4)), "d": ("choice", [None])}
+    (trial,) = nn.random_search(count, space, 1, seed=0)
+    assert trial.settings == {"a": 2, "b": pytest.approx(0.5), "c": 3, "d": None}
+
+
+def test_a_search_finds_good_settings():
+    """The parts together: data split, a short training for each trial, the best first."""
+    (x, t), (x_val, t_val) = nn.train_validation_split(*nn.spiral(0, points=60), 0.25, seed=0)
+
+    def trial(settings, key):
+        optimizer = nn.sgd(settings["lr"])
+        step = nn.train_step(
+            nn.with_weight_decay(nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy), settings["lam"]), optimizer
+        )
+        state = nn.init_state(optimizer, nn.init_mlp(key[1], (2, 30, 3)), seed=key[0])
+        *_, (state, _) = nn.fit(step, state, nn.minibatches(x, t, 20, seed=key[1]), 300)
+        return {"score": nn.accuracy(nn.predict(nn.mlp(), state.params, x_val), t_val)}
+
+    trials = nn.random_search(trial, {"lr": ("log", 1e-5, 1.0), "lam": ("log", 1e-8, 1.0)}, 20, seed=0)
+    assert trials[0].metrics["score"] > 0.75
+    assert trials[-1].metrics["score"] < 0.4
+    assert min(trial.settings["lr"] for trial in trials[:3]) > 0.05
+    assert max(trial.settings["lam"] for trial in trials[:3]) < 0.001
