@@ -14,6 +14,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
 import nnfunc as nn
@@ -119,6 +121,28 @@ def idx(i):
     return nn.read_idx(path)
 
 
+def search(i):
+    space = {"lr": ("log", TENTH, TENTH * 9), "act": ("choice", ["relu"]), "x": ("uniform", TENTH, TENTH)}
+    return nn.random_search(lambda s, key: {"score": i.w[key[1]], "curve": i.w}, space, 3, TWO)
+
+
+def picture(draw):
+    """Draw on axes of a figure that belongs to nobody else; return the pixels."""
+
+    def run(i):
+        canvas = FigureCanvasAgg(Figure(figsize=(2, 2)))
+        shown = draw(i, canvas.figure.subplots())
+        canvas.draw()
+        return shown, np.array(canvas.buffer_rgba())
+
+    return run
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def sum_of_squares(x):
     return (x**2).sum()
 
@@ -184,6 +208,16 @@ CASES = {
     "optimizers.adagrad": descend(nn.adagrad(TENTH, np.float64(1e-7))),
     "optimizers.rmsprop": descend(nn.rmsprop(TENTH, np.float64(0.99), np.float64(1e-7))),
     "optimizers.adam": descend(nn.adam(TENTH, np.float64(0.9), np.float64(0.999), np.float64(1e-8))),
+    **{
+        f"optimizers.{name}": lambda i, lr=lr: descend(nn.sgd(lr))(i)
+        for name, lr in {
+            "constant": nn.constant(TENTH),
+            "step_decay": nn.step_decay(TENTH, TENTH, np.int64(1)),
+            "cosine": nn.cosine(TENTH, TWO, TENTH),
+            "warm_up": nn.warm_up(TENTH, TWO),
+        }.items()
+    },
+    "optimizers.weight_decay": lambda i: nn.weight_decay(i.params, TENTH),
     "training.State": state,
     "training.init_state": state,
     "training.train_step": lambda i: next(iter(training_run(i))),
@@ -198,6 +232,14 @@ CASES = {
     "training.minibatches": lambda i: [
         list(itertools.islice(nn.minibatches(i.x, i.t, TWO, seed=1, replace=replace), 5)) for replace in (False, True)
     ],
+    **{
+        f"training.{wrap.__name__}": lambda i, wrap=wrap: wrap(
+            nn.value_and_grad(nn.mlp(), ops.softmax_cross_entropy), TENTH
+        )(i.params, i.x, i.t)
+        for wrap in (nn.with_weight_decay, nn.with_clipping)
+    },
+    "training.Trial": lambda i: nn.Trial({}, {}, None),
+    "training.random_search": search,
     "training.save_state": files(nn.save_state, nn.load_state, state),
     "training.load_state": files(nn.save_state, nn.load_state, state),
     "params.save_params": files(nn.save_params, nn.load_params, lambda i: i.params),
@@ -207,6 +249,32 @@ CASES = {
     "datasets.read_idx": idx,
     "datasets.xor": lambda i: nn.xor(),
     "datasets.spiral": lambda i: nn.spiral(3, 5, noise=TENTH),
+    "datasets.shuffle": lambda i: nn.shuffle(i.x, i.t, TWO),
+    "datasets.train_validation_split": lambda i: [nn.train_validation_split(i.x, i.t, n, 3) for n in (TWO, TENTH * 5)],
+    **{
+        f"datasets.{module}{name}": call
+        for module in ("", "images.")
+        for name, call in {
+            "shift": lambda i: nn.shift(i.image, (TWO, 1), TWO),
+            "rotate": lambda i: nn.rotate(i.image, (TWO, 1), TENTH),
+            "to_uint8": lambda i: nn.to_uint8(i.unit),
+            "save_image": lambda i: (nn.save_image(f"{i.folder}/x.png", i.unit), read(f"{i.folder}/x.png")),
+        }.items()
+    },
+    "draw.neurons_dot": lambda i: nn.draw.neurons_dot(i.params),
+    "draw.neurons_svg": lambda i: nn.draw.neurons_svg(i.params),
+    "draw.layers_dot": lambda i: nn.draw.layers_dot(nn.mlp(), i.params, i.x, i.stats),
+    "draw.layers_svg": lambda i: nn.draw.layers_svg(nn.mlp(), i.params, i.x, i.stats),
+    "plots.smooth_curve": lambda i: nn.plots.smooth_curve(i.w, 3),
+    "plots.learning_curves": picture(lambda i, ax: nn.plots.learning_curves(ax, {"loss": (i.t, i.x[:, 0])}, 3)),
+    "plots.decision_boundary": picture(
+        lambda i, ax: nn.plots.decision_boundary(ax, lambda u: u @ i.W[:2], i.x[:, :2], i.t, points=9)
+    ),
+    "plots.image_grid": picture(lambda i, ax: nn.plots.image_grid(ax.figure, i.image[:, 0], 3, i.t)),
+    "plots.activation_histograms": picture(lambda i, ax: nn.plots.activation_histograms(ax.figure, i.params)),
+    "plots.confusion_matrix": picture(lambda i, ax: nn.plots.confusion_matrix(ax, i.x, i.t)),
+    "plots.search_results": picture(lambda i, ax: nn.plots.search_results(ax.figure, search(i), ["curve"])),
+    "pretrained.load_pretrained": lambda i: nn.load_pretrained("three_layer")[1:],
 }
 
 
@@ -240,7 +308,9 @@ def test_pure(name, tmp_path):
     assert (pickle.dumps(np.random.get_state()), random.getstate()) == chance, "a global generator was used"  # noqa: NPY002
 
 
-IN_FLOAT64 = {"networks.numerical_value_and_grad", *(name for name in CASES if name.startswith("gradient."))}
+# Differences need it; a smoothed curve is a picture.
+IN_FLOAT64 = {"networks.numerical_value_and_grad", "plots.smooth_curve"}
+IN_FLOAT64 |= {name for name in CASES if name.startswith("gradient.")}
 
 
 @pytest.mark.traps("T02")
