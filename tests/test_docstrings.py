@@ -53,6 +53,8 @@ def has_example(found):
 
 def test_the_walk_finds_what_there_is():
     assert {"nnfunc.functions.sigmoid", "nnfunc.ops.affine", "nnfunc.datasets.load_mnist"} <= set(FUNCTIONS)
+    assert {"nnfunc.conv.im2col", "nnfunc.datasets.shift", "nnfunc.draw.neurons_svg"} <= set(FUNCTIONS)
+    assert {"nnfunc.plots.smooth_curve", "nnfunc.pretrained.load_pretrained"} <= set(FUNCTIONS)
     assert {"nnfunc.layers.Mode", "nnfunc.optimizers.Optimizer", "nnfunc.training.State"} <= set(TUPLES)
     assert len(FUNCTIONS) > 50
     others = set(PUBLIC) - set(FUNCTIONS) - set(TUPLES)

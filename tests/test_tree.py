@@ -134,22 +134,31 @@ def test_numpy_is_the_only_package_that_is_imported_with_it(name):
 
 
 def module_of(name):
-    first = Path(name).relative_to("nnfunc").parts[0].removesuffix(".py")
-    return first
+    """``training`` of nnfunc/training.py, and of any file in a folder nnfunc/training."""
+    return Path(name).relative_to("nnfunc").parts[0].removesuffix(".py")
+
+
+def used_by(name):
+    """The modules of the package that a file imports from, other than its own folder's."""
+    inside = len(Path(name).parts) - 1  # the number of dots that lead to nnfunc itself
+    for node in ast.walk(LIBRARY[name]):
+        if isinstance(node, ast.ImportFrom) and node.level == inside:
+            yield from [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level or node.module.split(".")[0] != "nnfunc", "imports inside the package are relative"
+
+
+def test_every_module_has_its_place():
+    assert {module_of(name) for name in LIBRARY} - {"__init__"} == set(ORDER)
+    assert set(used_by("nnfunc/datasets/images.py")) == {"functions", "ops"}
+    assert set(used_by("nnfunc/pretrained/__main__.py")) >= {"networks", "ops", "datasets", "training"}
 
 
 @pytest.mark.parametrize("name", [name for name in LIBRARY if name != "nnfunc/__init__.py"])
 def test_imports_run_downward(name):
-    place, top = ORDER.index(module_of(name)), len(Path(name).parts) - 1
-    used = set()
-    for node in ast.walk(LIBRARY[name]):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            if node.level < top:
-                continue  # inside a folder of the package
-            used |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.module.split(".")[0] != "nnfunc", "imports inside the package are relative"
-    assert all(ORDER.index(module) < place for module in used), f"{module_of(name)} imports {used}"
+    place = ORDER.index(module_of(name))
+    above = {module for module in used_by(name) if ORDER.index(module) >= place}
+    assert not above, f"{module_of(name)} imports {above}"
 
 
 # The pages
