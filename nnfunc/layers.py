@@ -96,10 +96,11 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
     takes_dx = "dx" in (getattr(op, "__kwdefaults__", None) or {})
 
     def layer(params, x, mode=EVAL):
-        missing = [name for name in names if name not in params]
-        if missing:
-            raise ValueError(f"{label}: params has no {', '.join(missing)}; it has {', '.join(params) or 'no names'}")
-        weights = (params[name] for name in names)
+        try:
+            weights = [params[name] for name in names]
+        except KeyError:
+            missing, there = (", ".join(names) for names in ([n for n in names if n not in params], params))
+            raise ValueError(f"{label}: params has no {missing}; it has {there or 'no names'}") from None
         y, back = op(x, *weights, **settings, **({"dx": mode.dx} if takes_dx else {}))
 
         def pullback(dy):
@@ -162,7 +163,7 @@ def serial(*layers: Layer) -> Layer:
     def net(params, x, mode=EVAL):
         backs, stats = [], {}
         for i, layer in enumerate(layers):
-            inner = mode._replace(key=mode.key and (*mode.key, i), dx=mode.dx or i > 0)
+            inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, mode.dx or i > 0)
             try:
                 x, back, new = layer(params, x, inner)
             except ValueError as error:

@@ -1,6 +1,5 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 5."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -66,11 +65,11 @@ def mlp(activation: Layer = layers.relu) -> Layer:
 
 
 def _depth(params: Mapping[str, Array]) -> int:
-    numbers = [int(name[1:]) for name in params if re.fullmatch(r"W[1-9]\d*", name)]
-    wanted = {f"{letter}{i}" for i in range(1, max(numbers, default=1) + 1) for letter in "Wb"}
+    depth = sum(name[:1] == "W" for name in params) or 1
+    wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
     if params.keys() != wanted:
         raise ValueError(f"mlp: params has {', '.join(params) or 'no names'}; wanted W1, b1, W2, b2, ... without a gap")
-    return max(numbers)
+    return depth
 
 
 def predict(
