@@ -194,7 +194,7 @@ def serial(*layers: Layer) -> Layer:
             ops.check_key("serial", mode.key)
         backs, stats = [], {}
         for i, layer in enumerate(layers):
-            inner = mode._replace(key=mode.key and (*mode.key, i), dx=mode.dx or i > 0)
+            inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, mode.dx or i > 0)
             try:
                 x, back, new = layer(params, x, inner)
             except ValueError as error:

@@ -1,6 +1,5 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 5."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -74,7 +73,7 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
 
 
 def _depth(params: Mapping[str, Array]) -> tuple[int, bool]:
-    depth = max((int(name[1:]) for name in params if re.fullmatch(r"W[1-9]\d*", name)), default=1)
+    depth = sum(name[:1] == "W" for name in params) or 1
     normalised = "gamma1" in params
     wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
     if normalised:

@@ -7,7 +7,7 @@ the vector-Jacobian product. A loss is an op on scores and targets; its pullback
 """
 
 from collections.abc import Callable
-from math import prod
+from math import nan, prod
 from typing import Any
 
 import numpy as np
@@ -227,9 +227,9 @@ def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tupl
 
     def pullback(dy):
         dy = cotangent("affine", dy, shape, dtype)
-        rows = prod(x.shape[:-1])
-        flat_x, flat_dy = xp.reshape(x, (rows, W.shape[0])), xp.reshape(dy, (rows, W.shape[1]))
-        return dy @ W.T if dx else None, flat_x.T @ flat_dy, xp.sum(flat_dy, axis=0)
+        flat_x, flat_dy = _flat(xp, x), _flat(xp, dy)
+        ones = xp.ones(flat_dy.shape[0], dtype=dy.dtype)  # a matrix product adds rows faster than a sum does
+        return dy @ W.T if dx else None, flat_x.T @ flat_dy, ones @ flat_dy
 
     return y, pullback
 
@@ -660,13 +660,17 @@ def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     check_some("softmax_cross_entropy", "z", z)
     if z.ndim < 2:
         raise ValueError(f"softmax_cross_entropy: z has shape {z.shape}, wanted (N, C); one sample is a batch z[None]")
+    rows = np.shape(t) == z.shape
     t = class_targets("softmax_cross_entropy", "z", z, t)
     log_y = functions.log_softmax(z)
     N = z.size // z.shape[-1]
-    loss = -xp.sum(t * xp.where(t > 0, log_y, 0.0)) / N
+    loss = -_expected(xp, t, log_y) / N
 
     def pullback(dloss=1.0):
-        dz = xp.exp(log_y) * xp.sum(t, axis=-1, keepdims=True) - t
+        dz = xp.exp(log_y)
+        if rows:  # they sum to one, but perhaps not to the last digit
+            dz *= xp.sum(t, axis=-1, keepdims=True)
+        dz -= t
         dz *= _factor("softmax_cross_entropy", dloss) / N
         return (dz,)
 
@@ -803,6 +807,16 @@ def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     if x.shape != y.shape:
         raise ValueError(f"{where}: x has shape {x.shape}, y has shape {y.shape}; wanted one shape")
     return x, y
+
+
+def _flat(xp: Any, x: Array) -> Array:
+    return x if x.ndim == 2 else xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _expected(xp: Any, t: Array, log_y: Array) -> Any:
+    """Sum of t log_y, in which 0 times minus infinity is 0: a class that is ruled out takes no part."""
+    total = np.vdot(t, log_y) if xp is np else nan
+    return total if total == total else xp.sum(t * xp.where(t > 0, log_y, 0.0))
 
 
 def _factor(where: str, dloss: ArrayLike) -> float:

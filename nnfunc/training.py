@@ -315,7 +315,10 @@ def _batches(x, t, batch_size, seed, start, replace):
         rows = rng.integers(N, size=N) if replace else rng.permutation(N)
         for i in range(first, per_epoch):
             batch = rows[i * batch_size : (i + 1) * batch_size]
-            yield x[batch], t[batch]
+            yield (
+                x.take(batch, axis=0, mode="clip"),
+                t.take(batch, axis=0),
+            )  # no index is out of range: no need to check
         epoch, first = epoch + 1, 0
 
 

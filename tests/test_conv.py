@@ -89,11 +89,10 @@ def test_col2im_is_the_adjoint_of_im2col(geometry, seed):
     assert_allclose(np.sum(col * u), np.sum(x * folded), rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.traps("T34")
+@pytest.mark.traps("official: im2col gives float64")
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("pad", [0, 1])
 def test_im2col_keeps_the_dtype(dtype, pad):
-    """The book's own makes float64 of float32, and everything after it slow."""
     x = np.ones((1, 2, 4, 4), dtype)
     col = conv.im2col(x, 3, 3, pad=pad)
     assert col.dtype == conv.col2im(col, x.shape, 3, 3, pad=pad).dtype == dtype
@@ -239,7 +238,6 @@ def assert_same_as_torch(case, found, dtype, tolerance, laid_out=np.asarray):
         assert_allclose(a, found[key], rtol=tolerance, atol=tolerance * abs(found[key]).max(), err_msg=key)
 
 
-@pytest.mark.traps("T34")
 @pytest.mark.parametrize("laid_out", [np.asarray, in_steps, backwards])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 2e-6)])
 @pytest.mark.parametrize("case", CASES)
@@ -265,8 +263,8 @@ def test_against_torch_itself():
 # At the edges
 
 
+@pytest.mark.traps("official: pooling with padding crashes")
 def test_padding_never_wins_the_maximum_and_takes_part_in_the_mean():
-    """Pooling with padding crashes in the book's own code."""
     x = np.full((1, 1, 2, 2), -8.0)
     y, pullback = ops.max_pool2d(x, 2, pad=1)
     assert_array_equal(y, np.full((1, 1, 2, 2), -8.0))

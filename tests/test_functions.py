@@ -147,10 +147,10 @@ def test_sigmoid_is_symmetric_and_tanh_is_a_stretched_sigmoid(x):
 
 
 @pytest.mark.traps("T23")
-@pytest.mark.parametrize(("x", "smallest"), [(np.float64(1000), 0.0), (np.float32(100), 3.7835e-44)])
-def test_sigmoid_is_silent_at_both_ends(x, smallest):
+@pytest.mark.parametrize("x", [np.float64(1000), np.float32(100)])
+def test_sigmoid_is_silent_at_both_ends(x):
     assert nn.sigmoid(x) == 1
-    assert_allclose(nn.sigmoid(-x), smallest, rtol=0.02)  # the smallest numbers have few digits
+    assert 0 <= nn.sigmoid(-x) < np.finfo(x.dtype).tiny
     assert nn.sigmoid(x).dtype == nn.sigmoid(-x).dtype == x.dtype
     assert_allclose(nn.sigmoid(-x / 2), np.exp(-x / 2), rtol=1e-6)
 

@@ -96,6 +96,210 @@ def test_wanting_no_gradient_by_the_input(rng):
     assert_array_equal(unwanted[1]["W1"], wanted[1]["W1"])
 
 
+@pytest.mark.parametrize(
+    ("layer", "op", "names", "label"),
+    [
+        (layers.conv2d(3, stride=2, pad=(0, 1)), ops.conv2d, ("W3", "b3"), "conv2d(W3, b3)"),
+        (layers.max_pool2d(2), ops.max_pool2d, (), "max_pool2d"),
+        (layers.avg_pool2d((2, 1)), ops.avg_pool2d, (), "avg_pool2d"),
+        (layers.batch_norm(4), ops.batch_norm, ("gamma4", "beta4"), "batch_norm(gamma4, beta4)"),
+        (layers.dropout(0.25), ops.dropout, (), "dropout(0.25)"),
+        (layers.tap("inside"), ops.identity, (), "tap(inside)"),
+    ],
+)
+def test_every_layer_shows_its_op_and_its_names(layer, op, names, label):
+    assert (layer.op, layer.names, layer.__name__) == (op, names, label)
+
+
+@pytest.mark.parametrize(
+    ("layer", "op", "settings"),
+    [
+        (layers.conv2d(1, stride=(2, 1), pad=1), ops.conv2d, {"stride": (2, 1), "pad": 1}),
+        (layers.max_pool2d((3, 2), stride=2, pad=1), ops.max_pool2d, {"size": (3, 2), "stride": 2, "pad": 1}),
+        (layers.max_pool2d(2), ops.max_pool2d, {"size": 2}),
+        (layers.avg_pool2d(3, stride=(1, 2), pad=(1, 0)), ops.avg_pool2d, {"size": 3, "stride": (1, 2), "pad": (1, 0)}),
+    ],
+)
+def test_layers_hand_stride_and_padding_to_their_ops(layer, op, settings, rng):
+    params = {"W1": rng.standard_normal((3, 2, 3, 2)), "b1": rng.standard_normal(3)}
+    x = rng.standard_normal((2, 2, 7, 6))
+    y, pullback = op(x, *(params[name] for name in layer.names), **settings)
+    out, back, stats = layer(params, x)
+    dx, grads = back(y)
+    assert stats == {}
+    for a, again in zip((y, *pullback(y)), (out, dx, *grads.values()), strict=True):
+        assert_array_equal(a, again, strict=True)
+
+
+# Batch normalisation
+
+NORM = layers.batch_norm(1)
+
+
+def norm_case(rng, dtype=np.float64, shape=(6, 3)):
+    """Return parameters, statistics and a batch for NORM."""
+    draw = lambda *shape: rng.standard_normal(shape).astype(dtype)
+    params = {"gamma1": draw(3), "beta1": draw(3)}
+    return params, {"mean1": draw(3), "var1": (0.5 + rng.random(3)).astype(dtype)}, draw(*shape)
+
+
+SHAPES = [(6, 3), (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_norm_in_training_is_the_op_and_observes_the_batch(shape, rng):
+    params, stats, x = norm_case(rng, shape=shape)
+    y, pullback, new = NORM(params, x, Mode(stats, key=(0, 0)))
+    expected, back = ops.batch_norm(x, params["gamma1"], params["beta1"])
+    assert_array_equal(y, expected)
+    dx, grads = pullback(y)
+    assert list(grads) == ["gamma1", "beta1"]
+    for a, again in zip(back(y), (dx, *grads.values()), strict=True):
+        assert_array_equal(a, again)
+    rows = np.moveaxis(x, 1, -1).reshape(-1, 3)
+    assert list(new) == ["mean1", "var1"]
+    assert_allclose(new["mean1"], 0.9 * stats["mean1"] + 0.1 * rows.mean(axis=0), rtol=1e-13)
+    assert_allclose(new["var1"], 0.9 * stats["var1"] + 0.1 * rows.var(axis=0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_norm_in_evaluation_uses_the_statistics_and_observes_nothing(shape, rng):
+    params, stats, x = norm_case(rng, shape=shape)
+    y, _, new = NORM(params, x, Mode(stats))
+    assert new == {}
+    mean, var, gamma, beta = (
+        a.reshape(1, 3, *[1] * (len(shape) - 2)) for a in (*stats.values(), params["gamma1"], params["beta1"])
+    )
+    assert_allclose(y, gamma * (x - mean) / np.sqrt(var + 1e-5) + beta, rtol=1e-12, atol=1e-14)
+    alone = np.concatenate([NORM(params, row[None], Mode(stats))[0] for row in x])
+    assert_allclose(y, alone, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("key", [None, (3, 1)])
+def test_gradients_of_batch_norm_against_differences(key, shape, rng):
+    params, stats, x = norm_case(rng, shape=shape)
+    op = lambda *args: as_op(NORM, Mode(stats, key), ["gamma1", "beta1"], *args)
+    assert len(nn.check_vjp(op, [x, *params.values()])) == 3
+
+
+def as_op(layer, mode, names, x, *weights):
+    y, pullback, _ = layer(dict(zip(names, weights, strict=True)), x, mode)
+
+    def back(dy):
+        dx, grads = pullback(dy)
+        return dx, *(grads[name] for name in names)
+
+    return y, back
+
+
+@pytest.mark.traps("T29")
+def test_running_statistics_start_at_0_and_1_and_forget_at_the_rate_of_momentum():
+    """A net that has seen nothing yet passes its input on, up to eps; with a variance of 0 it were 300 times that."""
+    params, stats = nn.init_batch_norm(1, 2, dtype=np.float64)
+    x = np.array([[1.0, -2.0], [3.0, 0.5]])
+    assert_allclose(NORM(params, x, Mode(stats))[0], x / np.sqrt(1 + 1e-5), rtol=1e-14)
+    for _ in range(20):
+        stats = NORM(params, x, Mode(stats, key=(0, 0)))[2]
+    assert_allclose(stats["mean1"], x.mean(axis=0) * (1 - 0.9**20), rtol=1e-12)
+    assert_allclose(stats["var1"], x.var(axis=0) * (1 - 0.9**20) + 0.9**20, rtol=1e-12)
+    for momentum in (0.0, 0.5, 1.0):
+        new = layers.batch_norm(1, momentum)(params, x, Mode(nn.init_batch_norm(1, 2)[1], key=(0, 0)))[2]
+        assert_allclose(new["mean1"], (1 - momentum) * x.mean(axis=0), rtol=1e-6)
+
+
+def test_eps_reaches_the_root_in_training_and_in_evaluation():
+    params, stats = nn.init_batch_norm(1, 1, dtype=np.float64)
+    wide, x = layers.batch_norm(1, eps=3.0), np.array([[-1.0], [1.0]])
+    for key in (None, (0, 0)):
+        assert_allclose(wide(params, x, Mode(stats, key))[0], x / 2)
+
+
+@pytest.mark.parametrize("key", [None, (1, 2)])
+def test_batch_norm_keeps_float32(key, rng):
+    params, stats, x = norm_case(rng, np.float32)
+    wide = layers.batch_norm(1, momentum=np.float64(0.9), eps=np.float64(1e-5))
+    y, pullback, new = wide(params, x, Mode(stats, key))
+    dx, grads = pullback(np.ones_like(y))
+    assert {a.dtype for a in (y, dx, *grads.values(), *new.values())} == {np.dtype(np.float32)}
+
+
+# Dropout
+
+
+def test_dropout_does_nothing_in_evaluation(rng):
+    x = rng.standard_normal((4, 3))
+    y, pullback, stats = layers.dropout(0.9)({}, x)
+    assert_array_equal(y, x)
+    assert stats == {}
+    dx, grads = pullback(x + 1)
+    assert_array_equal(dx, x + 1)
+    assert grads == {}
+
+
+def test_layer_and_op_draw_the_same_mask(rng):
+    x, dy = rng.standard_normal((2, 20, 20))
+    y, pullback = ops.dropout(x, 0.3, (7, 5))
+    out, back, stats = layers.dropout(0.3)({}, x, Mode(key=(7, 5)))
+    assert_array_equal(y, out)
+    assert_array_equal(*pullback(dy), back(dy)[0])
+    assert stats == {}
+    # In a chain the key is the chain's with the layer's index: this one stands second.
+    out, _, _ = serial(layers.identity, layers.dropout(0.3))({}, x, Mode(key=(7, 5)))
+    assert_array_equal(out, ops.dropout(x, 0.3, (7, 5, 1))[0])
+
+
+def test_layers_steps_and_seeds_draw_masks_of_their_own():
+    x, drop = np.ones((1, 200)), layers.dropout(0.5)
+    net = serial(drop, layers.tap("a"), serial(drop, layers.tap("b")), layers.tap("c"))
+    masks = []
+    for key in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        stats = net({}, x, Mode(key=key))[2]
+        second = stats["b"][stats["a"] > 0]
+        masks += [stats["a"].tobytes(), second.tobytes()]
+        assert 0.3 < np.mean(second > 0) < 0.7, "the second mask is not the first again"
+        assert_array_equal(net({}, x, Mode(key=key))[0], stats["c"])
+    assert len(set(masks)) == len(masks)
+
+
+@pytest.mark.traps("official: a fresh mask per call")
+@given(st.integers(0, 99), st.integers(0, 99))
+def test_a_gradient_check_through_dropout_passes(seed, step):
+    rng = np.random.default_rng(seed)
+    net = serial(affine(1), layers.dropout(0.4), layers.tanh, serial(layers.dropout(0.2)), affine(2))
+    params = nn.init_mlp(seed, (3, 6, 2), dtype=np.float64)
+    x, dy, mode = rng.standard_normal((4, 3)), rng.standard_normal((4, 2)), Mode(key=(seed, step))
+    loss = lambda p: np.sum(dy * net(p, p["x"], mode)[0])
+    dx, grads = net(params, x, mode)[1](dy)
+    assert max(nn.check_gradients(loss, params | {"x": x}, grads | {"x": dx}).values()) < 1e-7
+
+
+# tap
+
+
+@pytest.mark.parametrize("mode", [EVAL, Mode(key=(0, 1)), Mode(grad=False)])
+def test_a_tap_shows_what_passes_and_changes_nothing(mode, rng):
+    params, x = nn.init_mlp(0, (3, 4, 2), dtype=np.float64), rng.standard_normal((5, 3))
+    net = serial(affine(1), layers.tap("before"), layers.relu, serial(layers.tap("after"), affine(2)))
+    plain = serial(affine(1), layers.relu, affine(2))
+    y, _, stats = net(params, x, mode)
+    assert list(stats) == ["before", "after"]
+    assert_array_equal(stats["before"], x @ params["W1"] + params["b1"])
+    assert_array_equal(stats["after"], np.maximum(stats["before"], 0))
+    assert_array_equal(y, plain(params, x)[0])
+    if mode.grad:
+        assert_same(gradients(net, params, x), gradients(plain, params, x))
+
+
+def test_taps_and_running_statistics_come_back_together(rng):
+    params, stats, x = norm_case(rng)
+    net = serial(NORM, layers.tap("seen"), serial(layers.relu, layers.tap("positive")))
+    y, _, new = net(params, x, Mode(stats, key=(0, 0)))
+    assert list(new) == ["mean1", "var1", "seen", "positive"]
+    assert_array_equal(new["positive"], y)
+    assert list(net(params, x, Mode(stats))[2]) == ["seen", "positive"]
+
+
 # serial
 
 

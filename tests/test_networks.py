@@ -1,6 +1,7 @@
 """Networks: the sources' forward passes, PyTorch's gradients, the fast numerical gradient against the slow one."""
 
 import runpy
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnfunc.layers import EVAL, Mode, affine, lift, serial
 
 ORACLE = runpy.run_path(str(Path(__file__).parent / "oracles" / "make_torch_fixtures.py"))
 CASES = ORACLE["load"]("networks.npz")
+DEEP = ORACLE["load"]("deep.npz")
 
 
 # The numbers of the sources
@@ -92,6 +94,81 @@ def test_mlp_is_a_layer_like_another(rng):
     assert [f.__name__ for f in nn.mlp().expand({"W1": 0, "b1": 0})] == ["affine(W1, b1)"]
 
 
+@given(st.randoms(use_true_random=False), st.sampled_from([0.0, 0.5]), st.booleans())
+def test_mlp_reads_itself_off_its_parameters_in_any_order(random, rate, batch_norm):
+    made = nn.init_mlp(0, (3, *[4] * 10, 2), batch_norm=batch_norm, dtype=np.float64)
+    params, stats = made if batch_norm else (made, {})
+    params |= {name: p + 0.1 for name, p in params.items()}  # no two layers alike
+    names = list(params)
+    random.shuffle(names)
+    shuffled, net = {name: params[name] for name in names}, nn.mlp(layers.tanh, rate)
+    chain = []
+    for i in range(1, 11):
+        chain += [f"affine(W{i}, b{i})", *[f"batch_norm(gamma{i}, beta{i})"] * batch_norm, "tanh"]
+        chain += ["dropout(0.5)"] * (rate > 0)
+    assert [f.__name__ for f in net.expand(shuffled)] == [*chain, "affine(W11, b11)"]
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    ours, theirs = (net(p, x, Mode(stats, key=(1, 2))) for p in (shuffled, params))
+    assert_array_equal(ours[0], theirs[0])
+    grads, expected = ours[1](ours[0])[1], theirs[1](ours[0])[1]
+    assert grads.keys() == params.keys()
+    for name in params:
+        assert_array_equal(grads[name], expected[name])
+    assert ours[2].keys() == stats.keys()
+
+
+def test_mlp_drops_nothing_at_a_rate_of_zero_nor_in_evaluation(rng):
+    params, x = nn.init_mlp(0, (3, 50, 2)), rng.standard_normal((4, 3))
+    plain = nn.predict(nn.mlp(), params, x)
+    assert_array_equal(nn.mlp()(params, x, Mode(key=(0, 0)))[0], plain)
+    assert_array_equal(nn.predict(nn.mlp(dropout=0.5), params, x), plain)
+    assert (nn.mlp(dropout=0.5)(params, x, Mode(key=(0, 0)))[0] != plain).all()
+
+
+@pytest.mark.traps("official: batch_norm_gradient_check uses batch size 1")
+def test_with_batch_norm_a_gradient_check_needs_more_than_one_sample(rng):
+    """Of one sample nothing but beta is left, which starts at zero: every gradient but the last bias' is zero."""
+    params, stats = nn.init_mlp(0, (4, 5, 5, 3), batch_norm=True, dtype=np.float64)
+    grad = nn.value_and_grad(nn.mlp(), ops.softmax_cross_entropy)
+    alone, four = (grad(params, rng.standard_normal((n, 4)), np.arange(n) % 3, Mode(stats, (0, 0)))[1] for n in (1, 4))
+    assert [name for name in params if alone[name].any()] == ["b3"]
+    # A bias in front of batch norm does nothing: the mean takes it away again.
+    assert [name for name in params if abs(four[name]).max() > 1e-12] == [n for n in params if n not in ("b1", "b2")]
+    numerical = nn.numerical_value_and_grad(nn.mlp(), ops.softmax_cross_entropy)
+    x, t = rng.standard_normal((4, 4)), np.arange(4) % 3
+    exact, differences = (f(params, x, t, Mode(stats, (0, 0)))[1] for f in (grad, numerical))
+    for name in params:
+        assert_allclose(exact[name], differences[name], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("net", "params", "chain"),
+    [
+        (
+            nn.simple_convnet(),
+            nn.init_simple_convnet(0),
+            "conv2d(W1, b1) relu max_pool2d flatten affine(W2, b2) relu affine(W3, b3)",
+        ),
+        (
+            nn.deep_convnet(),
+            nn.init_deep_convnet(0),
+            "conv2d(W1, b1) relu conv2d(W2, b2) relu max_pool2d conv2d(W3, b3) relu conv2d(W4, b4) relu max_pool2d "
+            "conv2d(W5, b5) relu conv2d(W6, b6) relu max_pool2d flatten affine(W7, b7) relu dropout(0.5) "
+            "affine(W8, b8) dropout(0.5)",
+        ),
+    ],
+)
+def test_the_layers_of_the_convnets(net, params, chain, mnist):
+    assert " ".join(layer.__name__ for layer in net.expand(params)) == chain
+    x = mnist[1][0][:3].reshape(3, 1, 28, 28)
+    scores, pullback, stats = net(params, x, Mode(key=(0, 0)))
+    assert scores.shape == (3, 10)
+    dx, grads = pullback(np.ones_like(scores))
+    assert stats == {}
+    assert {a.dtype for a in (scores, dx, *grads.values())} == {np.dtype(np.float32)}
+    assert {name: g.shape for name, g in grads.items()} == {name: p.shape for name, p in params.items()}
+
+
 # predict
 
 
@@ -149,6 +226,110 @@ def test_against_torch_itself():
             assert_allclose(CASES[case][key], a, rtol=1e-12, atol=1e-14, err_msg=f"the stored {case} {key}")
     for case, found in ORACLE["networks"](seed=1).items():
         assert_same_as_torch(case, found, np.float64, 1e-11)
+
+
+NETS = {
+    "mlp, training": (nn.mlp(), (3, 4)),
+    "mlp, evaluation": (nn.mlp(), None),
+    "mlp, training with dropout": (nn.mlp(dropout=0.3), (5, 6)),
+    "simple_convnet": (nn.simple_convnet(), None),
+    "deep_convnet, training": (nn.deep_convnet(), (5, 6)),
+    "deep_convnet, evaluation": (nn.deep_convnet(), None),
+}
+
+
+def assert_deep_net_as_in_torch(case, found, dtype, tolerance, laid_out=np.asarray):
+    net, key = NETS[case]
+    arrays = {name: laid_out(a.astype(dtype)) for name, a in found.items() if a.dtype.kind == "f"}
+    params = {name: a for name, a in arrays.items() if name.rstrip("0123456789") in ("W", "b", "gamma", "beta")}
+    stats = {name: arrays[name] for name in found if name.rstrip("0123456789") in ("mean", "var")}
+    scores, pullback, new = net(params, arrays["x"], Mode(stats, key))
+    loss, back = ops.softmax_cross_entropy(scores, found["t"])
+    dx, grads = pullback(*back())
+    ours = {"scores": scores, "loss": loss, "dx": dx} | {f"d{name}": g for name, g in grads.items()}
+    ours |= {f"new {name}": a for name, a in new.items()}
+    assert ours.keys() == found.keys() - params.keys() - stats.keys() - {"x", "t"}
+    largest = max(abs(found[name]).max() for name in ours if name.startswith("d"))
+    for name, a in ours.items():
+        assert a.dtype == dtype
+        size = largest if name.startswith("d") else abs(found[name]).max()
+        assert_allclose(a, found[name], rtol=tolerance, atol=tolerance * size, err_msg=name)
+
+
+@pytest.mark.parametrize("laid_out", [np.asarray, np.asfortranarray])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 2e-5)])
+@pytest.mark.parametrize("case", NETS)
+def test_deep_nets_against_the_stored_answers_of_torch(case, dtype, tolerance, laid_out):
+    assert_deep_net_as_in_torch(case, DEEP[case], dtype, tolerance, laid_out)
+
+
+def test_deep_nets_against_torch_itself(mnist):
+    pytest.importorskip("torch", reason="PyTorch comes with the extra dev alone; its stored answers are tested above")
+    assert DEEP.keys() == NETS.keys()
+    for case, found in ORACLE["deep"](seed=0).items():
+        for key, a in found.items():
+            assert_allclose(DEEP[case][key], a, rtol=1e-10, atol=1e-12, err_msg=f"the stored {case} {key}")
+    for case, found in ORACLE["deep"](seed=1).items():
+        assert_deep_net_as_in_torch(case, found, np.float64, 1e-10)
+    x, t = mnist[1][0][:2].reshape(2, 1, 28, 28), mnist[1][1][:2]
+    theirs = lambda p, stats, x: ORACLE["deep_convnet"](p, x, (5, 6))
+    found = ORACLE["train"](theirs, nn.init_deep_convnet(0), {}, x, t)
+    for dtype, tolerance in ((np.float64, 1e-10), (np.float32, 2e-5)):
+        assert_deep_net_as_in_torch("deep_convnet, training", found, dtype, tolerance)
+    theirs, one = ORACLE["simple_convnet"], slice(0, 1)
+    found = ORACLE["train"](theirs, nn.init_simple_convnet(0), {}, x[one], t[one])
+    assert_deep_net_as_in_torch("simple_convnet", found, np.float64, 1e-10)
+
+
+# Memory
+
+
+def peak(f):
+    """Return the most bytes that NumPy held at once while `f` ran."""
+    tracemalloc.start()
+    try:
+        f()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(scope="module")
+def batch(mnist):
+    """100 images for the deep network, whose first feature maps are 5 MB each."""
+    (x, t), _ = mnist
+    return nn.init_deep_convnet(0), x[:100].reshape(100, 1, 28, 28), t[:100]
+
+
+def test_inference_needs_less_memory_than_the_way_to_a_gradient(batch):
+    params, x, _ = batch
+    net = nn.deep_convnet()
+    net(params, x[:1])
+    inference, training = (peak(lambda m=m: net(params, x, m)) for m in (Mode(grad=False), Mode(key=(0, 0))))
+    assert 5e6 < inference < 0.75 * training
+    assert peak(lambda: nn.predict(net, params, x)) < 0.75 * training
+    assert peak(lambda: nn.predict(net, params, x, batch_size=20)) < 0.5 * inference
+
+
+def test_a_training_step_of_the_deep_network_fits_into_half_a_gigabyte(batch):
+    params, x, t = batch
+    optimizer = nn.adam()
+    step = nn.train_step(nn.value_and_grad(nn.deep_convnet(), ops.softmax_cross_entropy), optimizer)
+    state = nn.init_state(optimizer, params)
+    assert 20e6 < peak(lambda: step(state, (x, t))) < 500e6
+
+
+def test_inference_keeps_the_same_however_deep_the_net(rng):
+    """One layer more costs nothing but its own turn; with gradients each one stays."""
+    params = {"W": np.eye(10, dtype=np.float32), "b": np.zeros(10, np.float32)}
+    x, stats = np.ones((10_000, 10), np.float32), nn.init_batch_norm(1, 10)
+    params |= stats[0]
+    block = serial(TIED, layers.batch_norm(1), layers.relu, layers.dropout(0.5))
+    run = lambda blocks, mode: peak(lambda: serial(*[block] * blocks)(params, x, mode))
+    for mode in (Mode(stats[1], (0, 0)), Mode(stats[1])):
+        shallow, deep = (run(blocks, mode._replace(grad=False)) for blocks in (2, 12))
+        assert deep < 1.2 * shallow
+        assert run(12, mode) > 3 * deep
 
 
 def test_value_and_grad_asks_for_gradients_but_not_by_the_input():
@@ -214,12 +395,35 @@ ODD = {
         serial(TIED, serial(layers.tanh, TIED), affine(1)),
         {"W": (3, 3), "b": (3,), "W1": (3, 2), "b1": (2,)},
     ),
+    "batch norm": (
+        nn.mlp(layers.tanh),
+        {
+            "W1": (3, 4),
+            "b1": (4,),
+            "gamma1": (4,),
+            "beta1": (4,),
+            "W2": (4, 3),
+            "b2": (3,),
+            "gamma2": (3,),
+            "beta2": (3,),
+            "W3": (3, 2),
+            "b3": (2,),
+        },
+    ),
+    "dropout": (
+        nn.mlp(layers.tanh, dropout=0.3),
+        {"W1": (3, 5), "b1": (5,), "W2": (5, 4), "b2": (4,), "W3": (4, 2), "b3": (2,)},
+    ),
     "black box": (
         serial(affine(1), squares, affine(2)),
         {"W1": (3, 4), "b1": (4,), "scale": (), "W2": (4, 2), "b2": (2,)},
     ),
     "nothing but a black box": (squares, {"scale": ()}),
 }
+
+
+OBSERVED = {f"{name}{i}": np.full(n, v) for i, n in ((1, 4), (2, 3)) for name, v in (("mean", 0.3), ("var", 2.0))}
+MODES = {"chance": Mode(key=(1, 2)), "dropout": Mode(key=(1, 2)), "batch norm": Mode(OBSERVED, (1, 2))}
 
 
 def small_net(name, rng):
@@ -236,15 +440,48 @@ def test_the_fast_numerical_gradient_is_the_slow_one(name, columns, rng):
     net, params = small_net(name, rng)
     x = rng.standard_normal((5, 3))
     x = {"random": x, "two of zeros": x * [0, 1, 0], "one sample": x[:1]}[columns]
-    t = rng.standard_normal(net(params, x)[0].shape)
-    mode = Mode(key=(1, 2)) if name == "chance" else EVAL
+    mode = MODES.get(name, EVAL)
+    t = rng.standard_normal(net(params, x, mode)[0].shape)
+    check_numerical_gradient(net, params, x, t, mode)
+    if name == "batch norm":
+        check_numerical_gradient(net, params, x, t, Mode(OBSERVED))
+
+
+@pytest.mark.parametrize("N", [3, 1])
+@pytest.mark.parametrize("key", [None, (1, 2)])
+@pytest.mark.parametrize("pool", [layers.max_pool2d(2), layers.avg_pool2d((3, 2), stride=2, pad=1)])
+def test_the_fast_numerical_gradient_of_a_convolutional_net(pool, key, N, rng):
+    net = serial(
+        layers.conv2d(1, pad=(1, 0)),
+        layers.batch_norm(1),
+        layers.tanh,
+        serial(pool, layers.dropout(0.3)),
+        layers.conv2d(2, stride=2),
+        layers.flatten,
+        affine(3),
+    )
+    params = nn.init_conv2d(0, 1, 2, 2, (3, 2), dtype=np.float64) | nn.init_conv2d(0, 2, 2, 2, 2, dtype=np.float64)
+    norm, stats = nn.init_batch_norm(1, 2, dtype=np.float64)
+    x = rng.standard_normal((N, 2, 6, 5))
+    params |= {"gamma1": norm["gamma1"] + [0.3, -0.4], "beta1": norm["beta1"] + [0.1, 0.2]}
+    inputs = net_width(net, params, stats, x)
+    params |= nn.init_affine(0, 3, inputs, 2, dtype=np.float64)
+    check_numerical_gradient(net, params, x, rng.standard_normal((N, 2)), Mode(stats, key))
+
+
+def net_width(net, params, stats, x):
+    """Return how many numbers of a sample reach the last layer."""
+    return serial(*net.expand(params)[:-1])(params, x, Mode(stats))[0].shape[1]
+
+
+def check_numerical_gradient(net, params, x, t, mode):
     value, grads, stats = nn.numerical_value_and_grad(net, ops.mean_squared_error)(params, x, t, mode)
     loss = lambda p: ops.mean_squared_error(net(p, x, mode)[0], t)[0]
     slow = nn.numerical_gradient(loss, params)
     exact_value, exact, exact_stats = nn.value_and_grad(net, ops.mean_squared_error)(params, x, t, mode)
     assert list(grads) == list(params)
     assert_allclose(value, exact_value, rtol=1e-15)
-    assert stats == exact_stats
+    np.testing.assert_equal(stats, exact_stats)
     for n in params:
         assert_allclose(grads[n], slow[n], rtol=0, atol=2e-11 * max(1, abs(slow[n]).max()), err_msg=n)
         assert_allclose(grads[n], exact[n], rtol=1e-6, atol=1e-7, err_msg=n)

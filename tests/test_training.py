@@ -364,6 +364,7 @@ def test_a_run_that_is_saved_and_resumed_is_bit_for_bit_the_same(rule, dtype, tm
     x, t, step, state = problem(dtype, RULES[rule])
     *_, (whole, _) = nn.fit(step, state, nn.minibatches(x, t, 30, seed=state.seed), 41)
     *_, (half, _) = nn.fit(step, state, nn.minibatches(x, t, 30, seed=state.seed), 17)
+    assert (half.step, whole.step) == (17, 41)
     nn.save_state(tmp_path / "state", half)
     loaded = nn.load_state(tmp_path / "state")
     assert_equal_states(loaded, half)
