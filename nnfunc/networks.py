@@ -76,13 +76,12 @@ def _depth(params: Mapping[str, Array]) -> tuple[int, bool]:
     depth = sum(name[:1] == "W" for name in params) or 1
     normalised = "gamma1" in params
     wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
+    form = "W1, b1, W2, b2, ... without a gap"
     if normalised:
         wanted |= {f"{word}{i}" for i in range(1, depth) for word in ("gamma", "beta")}
+        form += ", and gamma1, beta1, ... for each hidden layer"
     if params.keys() != wanted:
-        raise ValueError(
-            f"mlp: params has {', '.join(params) or 'no names'}; wanted W1, b1, W2, b2, ... without a gap, "
-            "and with batch normalisation gamma1, beta1, ... for each hidden layer"
-        )
+        raise ValueError(f"mlp: params has {', '.join(params) or 'no names'}; wanted {form}")
     return depth, normalised
 
 
