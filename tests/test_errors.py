@@ -1,12 +1,13 @@
 """Errors are the product too: each wrong argument, and the message that is to meet it, word for word."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 
 import nnfunc as nn
-from nnfunc import layers, ops
+from nnfunc import conv, layers, ops
 from nnfunc.layers import Mode, affine, lift, serial
 
 
@@ -20,6 +21,7 @@ def back(op, *args):
 
 
 PARAMS = {"W1": zeros(3, 4), "b1": zeros(4), "W2": zeros(4, 2), "b2": zeros(2)}
+NORM, STATS = {"gamma1": zeros(4), "beta1": zeros(4)}, {"mean1": zeros(4), "var1": np.ones(4)}
 
 # (what is called, its arguments, the whole message)
 VALUES = [
@@ -153,6 +155,42 @@ OPS = [
     ),
     (ops.affine, [zeros(8, 2), zeros(2), 0.0], "affine: W has shape (2,), b has shape (); wanted (D, M) and (M,)"),
     (ops.affine, [[["a"]], zeros(1, 1), zeros(1)], "affine: wanted real numbers, got an array of dtype <U1"),
+    *(
+        (
+            ops.batch_norm,
+            [x, gamma, beta],
+            f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
+            "wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice",
+        )
+        for x, gamma, beta in [
+            (zeros(4, 3), zeros(4), zeros(4)),
+            (zeros(4, 3), zeros(3), zeros(1)),
+            (zeros(4, 3), zeros(1, 3), zeros(1, 3)),
+            (zeros(4, 1), zeros(1), np.zeros(())),
+            (zeros(3), zeros(3), zeros(3)),
+            (zeros(4, 3, 2), zeros(3), zeros(3)),
+            (zeros(4, 3, 2, 2), zeros(2), zeros(2)),
+            (zeros(4, 3, 2, 2), zeros(3, 2, 2), zeros(3, 2, 2)),
+        ]
+    ),
+    (
+        ops.batch_norm,
+        [zeros(0, 3), zeros(3), zeros(3)],
+        "batch_norm: x has shape (0, 3); there is nothing to take a mean of",
+    ),
+    (
+        ops.batch_norm,
+        [zeros(2, 3, 0, 4), zeros(3), zeros(3)],
+        "batch_norm: x has shape (2, 3, 0, 4); there is nothing to take a mean of",
+    ),
+    *(
+        (ops.dropout, [zeros(4), rate, (0, 1)], f"dropout: rate is {rate}, wanted a share from 0 to below 1")
+        for rate in (1, 1.0, -0.1, 2.5, np.nan, np.inf)
+    ),
+    *(
+        (ops.dropout, [zeros(4), 0.5, key], f"dropout: key is {key!r}, wanted a tuple of ints from 0 up")
+        for key in (None, 5, (), [0, 1], (-1, 0), (0, -1), (0.0, 1), (0, 1.5), ("0",), "01", np.array([0, 1]), (None,))
+    ),
     (ops.flatten, [zeros(5)], "flatten: x has shape (5,), wanted (N, ...); one sample is a batch x[None]"),
     (
         ops.softmax_cross_entropy,
@@ -192,6 +230,124 @@ OPS = [
     ),
 ]
 
+IMAGES, FILTERS = zeros(2, 3, 5, 4), zeros(6, 3, 3, 3)
+AN_INT = "wanted an int from {} up, or a pair of them"
+
+
+def shaped(op, x, **settings):
+    """Call the op on images, with filters if it takes some."""
+    return op(x, FILTERS, zeros(6), **settings) if op is ops.conv2d else op(x, **({"size": 2} | settings))
+
+
+CONV = [
+    *(
+        (
+            shaped,
+            [op, x],
+            f"{op.__name__}: the images have shape {x.shape}, wanted (N, C, H, W); one image is x[None]",
+        )
+        for op in (ops.conv2d, ops.max_pool2d, ops.avg_pool2d)
+        for x in (zeros(3, 5, 5), zeros(4, 9), np.zeros(()))
+    ),
+    (
+        ops.conv2d,
+        [zeros(2, 1, 5, 4), FILTERS, zeros(6)],
+        "conv2d: x has 1 channels, W has 3 (x (2, 1, 5, 4), W (6, 3, 3, 3))",
+    ),
+    (
+        ops.conv2d,
+        [zeros(2, 6, 5, 4), FILTERS, zeros(6)],
+        "conv2d: x has 6 channels, W has 3 (x (2, 6, 5, 4), W (6, 3, 3, 3))",
+    ),
+    *(
+        (
+            ops.conv2d,
+            [IMAGES, W, b],
+            f"conv2d: W has shape {W.shape}, b has shape {b.shape}; wanted (F, C, FH, FW) and (F,)",
+        )
+        for W, b in [
+            (FILTERS, zeros(3)),
+            (FILTERS, zeros(1)),
+            (FILTERS, np.zeros(())),
+            (FILTERS, zeros(6, 1)),
+            (zeros(27, 6), zeros(6)),
+            (zeros(3, 3, 3), zeros(3)),
+        ]
+    ),
+    (
+        ops.conv2d,
+        [zeros(1, 3, 5, 2), FILTERS, zeros(6)],
+        "conv2d: a window of 3 does not fit in 2 pixels with padding 0",
+    ),
+    (
+        ops.conv2d,
+        [zeros(1, 3, 0, 9), FILTERS, zeros(6), 1, 1],
+        "conv2d: a window of 3 does not fit in 0 pixels with padding 1",
+    ),
+    (
+        ops.conv2d,
+        [IMAGES, zeros(6, 3, 0, 2), zeros(6)],
+        f"conv2d: window is (0, 2), {AN_INT.format(1)}",
+    ),
+    (ops.max_pool2d, [IMAGES, (5, 5)], "max_pool2d: a window of 5 does not fit in 4 pixels with padding 0"),
+    (ops.avg_pool2d, [IMAGES, 6], "avg_pool2d: a window of 6 does not fit in 5 pixels with padding 0"),
+    *(
+        (partial(shaped, **{name: value}), [op, IMAGES], f"{op.__name__}: {name} is {value!r}, {AN_INT.format(least)}")
+        for op in (ops.conv2d, ops.max_pool2d, ops.avg_pool2d)
+        for name, least, values in [
+            ("stride", 1, [0, -1, (1, 0), 1.0, (1, 2.0), (1, 1, 1), (1,), (), "1", "ab", np.array([1, 1])]),
+            ("pad", 0, [-1, (0, -1), 0.5, (1, 1, 1, 1), None, "same"]),
+        ]
+        for value in values
+    ),
+    *(
+        (op, [IMAGES, size], f"{op.__name__}: window is {size!r}, {AN_INT.format(1)}")
+        for op in (ops.max_pool2d, ops.avg_pool2d)
+        for size in (0, -2, 2.0, (2, 0), (2, 2, 2), None)
+    ),
+    *(
+        (
+            op,
+            [IMAGES, size, 1, pad],
+            f"{op.__name__}: pad {pad} is not smaller than the window {size}; some windows would be empty",
+        )
+        for op in (ops.max_pool2d, ops.avg_pool2d)
+        for size, pad in ((2, 2), ((3, 2), 2), ((1, 3), (1, 0)), (2, (0, 3)))
+    ),
+    (
+        conv.im2col,
+        [zeros(3, 5, 5), 2, 2],
+        "im2col: the images have shape (3, 5, 5), wanted (N, C, H, W); one image is x[None]",
+    ),
+    (conv.im2col, [IMAGES, 6, 2], "im2col: a window of 6 does not fit in 5 pixels with padding 0"),
+    (conv.im2col, [IMAGES, (2, 2), 2], f"im2col: window is ((2, 2), 2), {AN_INT.format(1)}"),
+    (conv.im2col, [IMAGES, 2, 2, 0], f"im2col: stride is 0, {AN_INT.format(1)}"),
+    (
+        conv.col2im,
+        [zeros(2, 12, 11), (2, 3, 5, 4), 2, 2],
+        "col2im: col has shape (2, 12, 11), wanted (2, 12, 12) for images (2, 3, 5, 4)",
+    ),
+    (
+        conv.col2im,
+        [zeros(24, 12), (2, 3, 5, 4), 2, 2],
+        "col2im: col has shape (24, 12), wanted (2, 12, 12) for images (2, 3, 5, 4)",
+    ),
+    (
+        conv.col2im,
+        [zeros(2, 12, 12), (3, 5, 4), 2, 2],
+        "col2im: the images have shape (3, 5, 4), wanted (N, C, H, W); one image is x[None]",
+    ),
+    (conv.conv_output_size, [4, 5], "conv_output_size: a window of 5 does not fit in 4 pixels with padding 0"),
+    (conv.conv_output_size, [4, 7, 1, 1], "conv_output_size: a window of 7 does not fit in 4 pixels with padding 1"),
+    (conv.conv_output_size, [-1, 3], "conv_output_size: size is -1, wanted an int from 0 up"),
+    (conv.conv_output_size, [4.0, 3], "conv_output_size: size is 4.0, wanted an int from 0 up"),
+    (conv.conv_output_size, [4, 0], "conv_output_size: filter_size is 0, wanted an int from 1 up"),
+    (conv.conv_output_size, [4, 3, 0], "conv_output_size: stride is 0, wanted an int from 1 up"),
+    (conv.conv_output_size, [4, 3, 1.5], "conv_output_size: stride is 1.5, wanted an int from 1 up"),
+    (conv.conv_output_size, [4, 3, 1, -1], "conv_output_size: pad is -1, wanted an int from 0 up"),
+    (conv.conv_output_size, [4, 3, (1, 1)], "conv_output_size: stride is (1, 1), wanted an int from 1 up"),
+]
+
 PULLBACKS = [
     *(
         (
@@ -200,6 +356,29 @@ PULLBACKS = [
             f"{op.__name__}: the gradient has shape (3,), wanted (4, 3), the shape of the output",
         )
         for op in (ops.identity, ops.sigmoid, ops.tanh, ops.relu, ops.softmax, ops.log_softmax, ops.flatten)
+    ),
+    (
+        back(ops.batch_norm, zeros(4, 3), zeros(3), zeros(3)),
+        [zeros(3)],
+        "batch_norm: the gradient has shape (3,), wanted (4, 3), the shape of the output",
+    ),
+    (
+        back(ops.dropout, zeros(4, 3), 0.5, (0,)),
+        [zeros(4, 1)],
+        "dropout: the gradient has shape (4, 1), wanted (4, 3), the shape of the output",
+    ),
+    (
+        back(ops.conv2d, IMAGES, FILTERS, zeros(6)),
+        [zeros(2, 6, 5, 4)],
+        "conv2d: the gradient has shape (2, 6, 5, 4), wanted (2, 6, 3, 2), the shape of the output",
+    ),
+    *(
+        (
+            back(op, IMAGES, 2),
+            [zeros(2, 3, 1, 1)],
+            f"{op.__name__}: the gradient has shape (2, 3, 1, 1), wanted (2, 3, 2, 2), the shape of the output",
+        )
+        for op in (ops.max_pool2d, ops.avg_pool2d)
     ),
     (back(ops.add, zeros(4), zeros(4)), [1.0], "add: the gradient has shape (), wanted (4,), the shape of the output"),
     (back(ops.mul, 1.0, 2.0), [zeros(1)], "mul: the gradient has shape (1,), wanted (), the shape of the output"),
@@ -235,7 +414,81 @@ LAYERS = [
     (lift(ops.mul, "scale"), [{"b": 1, "W": 2}, 1.0], "mul(scale): params has no scale; it has b, W"),
     *(
         (net({"W1": zeros(3, 2), "b1": zeros(2)}, zeros(1, 3), Mode(grad=False))[1], [zeros(1, 2)], NOTHING_KEPT)
-        for net in (affine(1), serial(affine(1)), nn.mlp(), serial())
+        for net in (affine(1), serial(affine(1)), nn.mlp(), serial(), layers.dropout(0.5), layers.tap("x"))
+    ),
+    *(
+        (layers.batch_norm(1)(NORM, zeros(1, 4), Mode(STATS, key, grad=False))[1], [zeros(1, 4)], NOTHING_KEPT)
+        for key in (None, (0, 0))
+    ),
+    (layers.dropout(0.5)({}, zeros(1, 3), Mode(key=(0, 0), grad=False))[1], [zeros(1, 3)], NOTHING_KEPT),
+    (layers.dropout, [1], "dropout: rate is 1, wanted a share from 0 to below 1"),
+    (layers.dropout, [-0.25], "dropout: rate is -0.25, wanted a share from 0 to below 1"),
+    *(
+        (
+            serial(layers.dropout(0.5)),
+            [{}, zeros(1, 3), Mode(key=key)],
+            f"serial: key is {key!r}, wanted a tuple of ints from 0 up",
+        )
+        for key in (5, 0, (), [0, 1], (-1, 0), (0, 1.0), "01")
+    ),
+    (
+        layers.dropout(0.5),
+        [{}, zeros(1, 3), Mode(key=(-1,))],
+        "dropout: key is (-1,), wanted a tuple of ints from 0 up",
+    ),
+    (
+        layers.batch_norm(1),
+        [{"gamma1": zeros(4)}, zeros(1, 4), Mode(STATS)],
+        "batch_norm(gamma1, beta1): params has no beta1; it has gamma1",
+    ),
+    (
+        layers.batch_norm(1),
+        [NORM, zeros(2, 4), Mode({"mean1": zeros(4)}, (0, 0))],
+        "batch_norm(gamma1, beta1): mode.stats has no var1; it has mean1",
+    ),
+    *(
+        (
+            layers.batch_norm(1),
+            [NORM, zeros(2, 4), Mode({"mean1": mean, "var1": var}, key)],
+            f"batch_norm(gamma1, beta1): mean1 has shape {mean.shape}, var1 {var.shape}; "
+            "wanted (4,), the shape of gamma1",
+        )
+        for key in (None, (0, 0))
+        for mean, var in [
+            (zeros(1), zeros(4)),
+            (zeros(4), zeros(4, 1)),
+            (zeros(3), zeros(3)),
+            (zeros(1, 4), zeros(1, 4)),
+        ]
+    ),
+    (
+        layers.batch_norm(1),
+        [NORM, zeros(2, 3), Mode(STATS)],
+        "batch_norm: x has shape (2, 3), gamma (4,), beta (4,); wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice",
+    ),
+    (layers.conv2d(2), [{"W2": FILTERS}, IMAGES], "conv2d(W2, b2): params has no b2; it has W2"),
+]
+
+
+INITIALIZERS = [
+    *(
+        (nn.init_conv2d, [0, 1, 2, 3, size], f"init_conv2d: size is {size!r}, {AN_INT.format(1)}")
+        for size in (0, (3, 0), 2.0, (2, 3, 4), "3")
+    ),
+    (
+        nn.init_conv2d,
+        [0, 1, 2, 3, 3, "glorot"],
+        "init_conv2d: scale is 'glorot', wanted 'he', 'xavier' or a standard deviation",
+    ),
+    (
+        nn.init_simple_convnet,
+        [0, (1, 4, 28)],
+        "conv_output_size: a window of 5 does not fit in 4 pixels with padding 0",
+    ),
+    (
+        nn.init_simple_convnet,
+        [0, (1, 28, 5)],
+        "conv_output_size: a window of 2 does not fit in 1 pixels with padding 0",
     ),
 ]
 
@@ -247,6 +500,7 @@ def predict(batch_size):
 NUMERICAL = nn.numerical_value_and_grad(nn.mlp(), ops.softmax_cross_entropy)
 UNUSED = nn.numerical_value_and_grad(serial(affine(1), layers.relu), ops.softmax_cross_entropy)
 GAP = "wanted W1, b1, W2, b2, ... without a gap"
+NORM_GAP = f"{GAP}, and gamma1, beta1, ... for each hidden layer"
 NETWORKS = [
     (nn.mlp(), [{}, zeros(1, 3)], f"mlp: params has no names; {GAP}"),
     (nn.mlp(), [{n: PARAMS[n] for n in ("W2", "b2")}, zeros(1, 4)], f"mlp: params has W2, b2; {GAP}"),
@@ -258,6 +512,51 @@ NETWORKS = [
     ),
     (nn.mlp(), [{"W0": zeros(3, 4), "b0": zeros(4)}, zeros(1, 3)], f"mlp: params has W0, b0; {GAP}"),
     (nn.mlp(), [PARAMS | {"Wx": zeros(1)}, zeros(1, 3)], f"mlp: params has W1, b1, W2, b2, Wx; {GAP}"),
+    (nn.mlp(), [PARAMS | {"gamma1": zeros(4)}, zeros(1, 3)], f"mlp: params has W1, b1, W2, b2, gamma1; {NORM_GAP}"),
+    (nn.mlp(), [PARAMS | {"beta1": zeros(4)}, zeros(1, 3)], f"mlp: params has W1, b1, W2, b2, beta1; {GAP}"),
+    (
+        nn.mlp(),
+        [PARAMS | NORM | {"gamma2": zeros(2), "beta2": zeros(2)}, zeros(1, 3)],
+        f"mlp: params has W1, b1, W2, b2, gamma1, beta1, gamma2, beta2; {NORM_GAP}",
+    ),
+    (
+        nn.mlp(),
+        [PARAMS | {"W3": zeros(2, 2), "b3": zeros(2)} | NORM, zeros(1, 3)],
+        f"mlp: params has W1, b1, W2, b2, W3, b3, gamma1, beta1; {NORM_GAP}",
+    ),
+    (
+        nn.mlp(),
+        [PARAMS | {"mean1": zeros(4)} | NORM, zeros(1, 3)],
+        f"mlp: params has W1, b1, W2, b2, mean1, gamma1, beta1; {NORM_GAP}",
+    ),
+    (
+        nn.mlp(),
+        [{n: p for n, p in (PARAMS | NORM).items() if n != "b2"}, zeros(1, 3)],
+        f"mlp: params has W1, b1, W2, gamma1, beta1; {NORM_GAP}",
+    ),
+    (
+        nn.mlp(),
+        [PARAMS | NORM, zeros(1, 3)],
+        "batch_norm(gamma1, beta1): mode.stats has no mean1, var1; it has no names",
+    ),
+    (nn.mlp, [layers.relu, 1.5], "dropout: rate is 1.5, wanted a share from 0 to below 1"),
+    (nn.mlp, [layers.relu, -0.5], "dropout: rate is -0.5, wanted a share from 0 to below 1"),
+    (nn.mlp(), [PARAMS, zeros(1, 3), Mode(key=7)], "serial: key is 7, wanted a tuple of ints from 0 up"),
+    (
+        nn.simple_convnet(),
+        [nn.init_simple_convnet(0), zeros(1, 784)],
+        "conv2d: the images have shape (1, 784), wanted (N, C, H, W); one image is x[None]",
+    ),
+    (
+        nn.simple_convnet(),
+        [nn.init_simple_convnet(0), zeros(1, 1, 14, 14)],
+        "affine: x has 750 features, W has 4320 rows (x (1, 750), W (4320, 100))",
+    ),
+    (
+        nn.deep_convnet(),
+        [{}, zeros(1, 1, 28, 28)],
+        "conv2d(W1, b1): params has no W1, b1; it has no names",
+    ),
     (predict, [0], "predict: batch_size is 0, wanted at least 1"),
     (predict, [-5], "predict: batch_size is -5, wanted at least 1"),
     (NUMERICAL, [PARAMS | {"Wx": zeros(1)}, zeros(1, 3), [0]], f"mlp: params has W1, b1, W2, b2, Wx; {GAP}"),
@@ -312,7 +611,9 @@ GRADIENT = [
 ]
 
 
-@pytest.mark.parametrize(("call", "args", "message"), [*VALUES, *OPS, *PULLBACKS, *LAYERS, *NETWORKS, *GRADIENT])
+@pytest.mark.parametrize(
+    ("call", "args", "message"), [*VALUES, *OPS, *CONV, *PULLBACKS, *INITIALIZERS, *LAYERS, *NETWORKS, *GRADIENT]
+)
 def test_message(call, args, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         call(*args)
@@ -364,6 +665,23 @@ DEEP = serial(layers.flatten, serial(affine(1), layers.relu), affine(2))
             lambda: DEEP(PARAMS, zeros(8, 3))[1](zeros(8, 1)),
             "affine: the gradient has shape (8, 1), wanted (8, 2), the shape of the output",
             ["in layer 2 of 3: affine(W2, b2), gradient shape (8, 1)"],
+        ),
+        (
+            lambda: nn.predict(nn.deep_convnet(), nn.init_deep_convnet(0), zeros(2, 1, 20, 20)),
+            "affine: x has 576 features, W has 1024 rows (x (2, 576), W (1024, 50))",
+            ["in layer 16 of 21: affine(W7, b7), input shape (2, 576)"],
+        ),
+        (
+            lambda: nn.predict(
+                serial(layers.identity, layers.conv2d(1)), {"W1": FILTERS, "b1": zeros(6)}, IMAGES[:, :2]
+            ),
+            "conv2d: x has 2 channels, W has 3 (x (2, 2, 5, 4), W (6, 3, 3, 3))",
+            ["in layer 1 of 2: conv2d(W1, b1), input shape (2, 2, 5, 4)"],
+        ),
+        (
+            lambda: nn.mlp()(PARAMS | NORM, zeros(0, 3), Mode(STATS, (0, 0))),
+            "batch_norm: x has shape (0, 4); there is nothing to take a mean of",
+            ["in layer 1 of 4: batch_norm(gamma1, beta1), input shape (0, 4)"],
         ),
         (
             lambda: serial(affine(1))({"W1": zeros(3, 2)}, zeros(1, 3)),

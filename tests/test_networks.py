@@ -442,9 +442,10 @@ def test_the_fast_numerical_gradient_is_the_slow_one(name, columns, rng):
     x = {"random": x, "two of zeros": x * [0, 1, 0], "one sample": x[:1]}[columns]
     mode = MODES.get(name, EVAL)
     t = rng.standard_normal(net(params, x, mode)[0].shape)
-    check_numerical_gradient(net, params, x, t, mode)
+    tolerance = 1e-4 if name == "batch norm" else 1e-6  # the curvature of a root of small variances
+    check_numerical_gradient(net, params, x, t, mode, tolerance)
     if name == "batch norm":
-        check_numerical_gradient(net, params, x, t, Mode(OBSERVED))
+        check_numerical_gradient(net, params, x, t, Mode(OBSERVED), tolerance)
 
 
 @pytest.mark.parametrize("N", [3, 1])
@@ -474,7 +475,7 @@ def net_width(net, params, stats, x):
     return serial(*net.expand(params)[:-1])(params, x, Mode(stats))[0].shape[1]
 
 
-def check_numerical_gradient(net, params, x, t, mode):
+def check_numerical_gradient(net, params, x, t, mode, tolerance=1e-6):
     value, grads, stats = nn.numerical_value_and_grad(net, ops.mean_squared_error)(params, x, t, mode)
     loss = lambda p: ops.mean_squared_error(net(p, x, mode)[0], t)[0]
     slow = nn.numerical_gradient(loss, params)
@@ -484,7 +485,7 @@ def check_numerical_gradient(net, params, x, t, mode):
     np.testing.assert_equal(stats, exact_stats)
     for n in params:
         assert_allclose(grads[n], slow[n], rtol=0, atol=2e-11 * max(1, abs(slow[n]).max()), err_msg=n)
-        assert_allclose(grads[n], exact[n], rtol=1e-6, atol=1e-7, err_msg=n)
+        assert_allclose(grads[n], exact[n], rtol=tolerance, atol=1e-7, err_msg=n)
         assert grads[n].shape == params[n].shape
 
 

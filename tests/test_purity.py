@@ -40,6 +40,8 @@ def inputs(dtype, folder):
         y=rng.standard_normal((4, 3)).astype(dtype),
         unit=nn.softmax(rng.standard_normal((4, 3))).astype(dtype),
         image=rng.standard_normal((4, 1, 2, 3)).astype(dtype),
+        filters=rng.standard_normal((2, 1, 2, 2)).astype(dtype),
+        digits=rng.random((2, 1, 28, 28)).astype(dtype),
         w=rng.standard_normal(3).astype(dtype),
         W=rng.standard_normal((3, 3)).astype(dtype),
         b=rng.standard_normal(3).astype(dtype),
@@ -49,8 +51,12 @@ def inputs(dtype, folder):
     )
     i.grads = {name: rng.standard_normal(p.shape).astype(dtype) for name, p in i.params.items()}
     i.tied = {"W": i.W, "b": i.b}
-    i.stats = {"mean1": rng.standard_normal(3).astype(dtype)}
-    for a in (*vars(i).values(), *i.params.values(), *i.grads.values(), *i.stats.values()):
+    i.norm = {"gamma1": i.w, "beta1": i.b}
+    i.stats = {"mean1": i.w, "var1": abs(i.b)}
+    i.conv = {"W1": i.filters, "b1": i.w[:2]}
+    i.simple = nn.init_simple_convnet(0, (1, 28, 28), filters=2, hidden=3, dtype=dtype)
+    i.deep = nn.init_deep_convnet(0, dtype=dtype)
+    for a in leaves(list(vars(i).values())):
         if isinstance(a, np.ndarray):
             a.flags.writeable = False
     return i
@@ -81,8 +87,17 @@ def loss_and_back(loss, pullback):
     return loss, again
 
 
-def layer(f, params="tied", **mode):
-    return lambda i: there_and_back(*f(getattr(i, params), i.x, layers.Mode(i.stats, **mode)))
+def layer(f, params="tied", x="x", **mode):
+    return lambda i: there_and_back(*f(getattr(i, params), getattr(i, x), layers.Mode(i.stats, **mode)))
+
+
+def both_modes(f, params="tied", x="x"):
+    return lambda i: [layer(f, params, x)(i), layer(f, params, x, key=(TWO, 1))(i)]
+
+
+def folded(i):
+    col = nn.conv.im2col(i.image, TWO, 1, (1, TWO), 1)
+    return nn.conv.col2im(read_only(col), i.image.shape, TWO, 1, (1, TWO), 1)
 
 
 def descend(optimizer):
@@ -177,6 +192,21 @@ CASES = {
     "ops.mul": lambda i: there_and_back(*ops.mul(i.x, i.y)),
     "ops.affine": lambda i: there_and_back(*ops.affine(i.x, i.W, i.b)),
     "ops.flatten": lambda i: there_and_back(*ops.flatten(i.image)),
+    "ops.batch_norm": lambda i: there_and_back(*ops.batch_norm(i.x, i.w, i.b, np.float64(1e-5))),
+    "ops.dropout": lambda i: there_and_back(*ops.dropout(i.x, np.float64(0.5), (TWO, 1))),
+    "conv.conv_output_size": lambda i: nn.conv.conv_output_size(9, TWO, TWO, TWO),
+    "conv.im2col": lambda i: [nn.conv.im2col(i.image, n, 1, (1, TWO), pad) for n in (1, TWO) for pad in (0, TWO)],
+    "conv.col2im": folded,
+    "conv.conv2d": lambda i: [
+        there_and_back(*ops.conv2d(i.image, i.filters, i.w[:2], stride, pad))
+        for stride, pad in ((1, 0), (1, TWO), ((1, TWO), 1))
+    ],
+    **{
+        f"conv.{name}": lambda i, name=name: [
+            there_and_back(*getattr(ops, name)(i.image, size, 1, pad)) for size, pad in ((1, 0), ((TWO, 3), (1, TWO)))
+        ]
+        for name in ("max_pool2d", "avg_pool2d")
+    },
     "ops.softmax_cross_entropy": lambda i: [loss_and_back(*ops.softmax_cross_entropy(i.x, t)) for t in (i.t, i.unit)],
     "ops.sigmoid_cross_entropy": lambda i: loss_and_back(*ops.sigmoid_cross_entropy(i.x, i.unit)),
     "ops.sum_squared_error": lambda i: loss_and_back(*ops.sum_squared_error(i.x, i.y)),
@@ -187,9 +217,17 @@ CASES = {
     },
     "layers.Mode": lambda i: layers.Mode(i.stats, (0, 1)),
     "layers.affine": layer(layers.affine(1), "params"),
+    "layers.conv2d": layer(layers.conv2d(1, stride=(TWO, 1), pad=TWO), "conv", "image"),
+    "layers.max_pool2d": layer(layers.max_pool2d(TWO, stride=1), "conv", "image"),
+    "layers.avg_pool2d": layer(layers.avg_pool2d(TWO, stride=1), "conv", "image"),
+    "layers.batch_norm": both_modes(layers.batch_norm(1, np.float64(0.9), np.float64(1e-5)), "norm"),
+    "layers.dropout": both_modes(layers.dropout(np.float64(0.5))),
+    "layers.tap": both_modes(layers.serial(layers.tap("x"), layers.tanh)),
     "layers.lift": layer(layers.lift(ops.affine, "W", "b")),
     "layers.serial": lambda i: (layer(TIED)(i), layer(TIED, key=(1, 2))(i)),
-    "networks.mlp": layer(nn.mlp(), "params"),
+    "networks.mlp": both_modes(nn.mlp(dropout=np.float64(0.5)), "params"),
+    "networks.simple_convnet": both_modes(nn.simple_convnet(), "simple", "digits"),
+    "networks.deep_convnet": both_modes(nn.deep_convnet(), "deep", "digits"),
     "networks.predict": lambda i: [nn.predict(nn.mlp(), i.params, i.x, i.stats, n) for n in (None, TWO)],
     "networks.value_and_grad": lambda i: nn.value_and_grad(TIED, ops.softmax_cross_entropy)(i.tied, i.x, i.t),
     "networks.numerical_value_and_grad": lambda i: [
@@ -197,7 +235,15 @@ CASES = {
         for net, params in ((TIED, i.tied), (nn.mlp(), i.params))
     ],
     "initializers.init_affine": lambda i: nn.init_affine(5, 1, 3, 4, TENTH),
-    "initializers.init_mlp": lambda i: [nn.init_mlp(5, (3, 4, 2), scale) for scale in ("he", "xavier", TENTH)],
+    "initializers.init_mlp": lambda i: [
+        nn.init_mlp(5, (3, 4, 2), scale, batch_norm)
+        for scale in ("he", "xavier", TENTH)
+        for batch_norm in (False, True)
+    ],
+    "initializers.init_conv2d": lambda i: nn.init_conv2d(5, 1, TWO, 3, (TWO, 3), TENTH),
+    "initializers.init_batch_norm": lambda i: nn.init_batch_norm(1, TWO),
+    "initializers.init_simple_convnet": lambda i: nn.init_simple_convnet(5, (1, 8, TWO * 4), TWO, 3, 2, TENTH),
+    "initializers.init_deep_convnet": lambda i: nn.init_deep_convnet(np.int64(5)),
     "optimizers.Optimizer": lambda i: nn.Optimizer(len, len),
     "optimizers.per_array": lambda i: descend(
         nn.per_array(TENTH, "v")(lambda p, g, v, *, lr, t: (p - lr * g - v, v + g))
