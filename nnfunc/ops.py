@@ -659,7 +659,7 @@ def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 
 
 def _gradient(where: str, dy: ArrayLike, y: Array) -> Array:
-    if np.shape(dy) != y.shape:
+    if getattr(dy, "shape", None) != y.shape != np.shape(dy):
         raise ValueError(f"{where}: the gradient has shape {np.shape(dy)}, wanted {y.shape}, the shape of the output")
     return floating(where, dy, y.dtype)[0]
 
