@@ -534,7 +534,7 @@ def floating(where: str, x: ArrayLike, dtype: Any = np.float64) -> tuple[Array, 
 
 def cotangent(where: str, dy: ArrayLike, shape: tuple[int, ...], dtype: Any) -> Array:
     """Return the gradient that a pullback is given as an array, or refuse it for another shape than the output's."""
-    if np.shape(dy) != shape:
+    if getattr(dy, "shape", None) != shape != np.shape(dy):
         raise ValueError(f"{where}: the gradient has shape {np.shape(dy)}, wanted {shape}, the shape of the output")
     return floating(where, dy, dtype)[0]
 

@@ -212,7 +212,8 @@ def serial(*layers: Layer) -> Layer:
                 except ValueError as error:
                     _note(error, layers, i, "gradient", dy)
                     raise
-                grads = grads | {name: grads[name] + g if name in grads else g for name, g in new.items()}
+                for name, g in new.items():
+                    grads[name] = grads[name] + g if name in grads else g
             return dy, grads
 
         return x, pullback if mode.grad else no_pullback, stats

@@ -254,7 +254,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
     """
 
     def grad(params, x, t, mode=EVAL):
-        scores, pullback, stats = net(params, x, mode._replace(grad=True, dx=False))
+        scores, pullback, stats = net(params, x, Mode(mode.stats, mode.key, grad=True, dx=False))
         value, back = loss(scores, t)
         return value, pullback(*back())[1], stats
 

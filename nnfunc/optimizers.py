@@ -9,8 +9,6 @@ from collections.abc import Callable
 from math import cos, pi
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .functions import Array, array, floating
 from .layers import Params
 
@@ -123,8 +121,8 @@ def _matching(params: Params, grads: Params) -> Params:
         lacking, extra = sorted(params.keys() - grads.keys()), sorted(grads.keys() - params.keys())
         raise ValueError(f"step: no gradient for {lacking}, no parameter for {extra}; the names must be the same")
     for name, p in params.items():
-        if np.shape(p) != np.shape(grads[name]):
-            raise ValueError(f"step: {name} has shape {np.shape(p)}, its gradient {np.shape(grads[name])}")
+        if p.shape != grads[name].shape:
+            raise ValueError(f"step: {name} has shape {p.shape}, its gradient {grads[name].shape}")
     return {name: g if g.dtype == params[name].dtype else _like(g, params[name]) for name, g in grads.items()}
 
 
@@ -169,7 +167,9 @@ def sgd(lr: Rate = 0.01) -> Optimizer:
 
     @per_array(lr)
     def rule(p, g, *, lr, t):
-        return (p - lr * g,)
+        new = -lr * g
+        new += p  # into the array just made: one pass less than p - lr * g
+        return (new,)
 
     return rule
 

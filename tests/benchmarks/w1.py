@@ -11,6 +11,8 @@ import nnfunc as nn
 from .timing import FLOOR, OURS, Step
 
 SIZES, SCALE, BATCH, LR, SEED = (784, 50, 10), 0.01, 100, 0.1, 0
+SGDS = {"plain": {}, "fused": {"fused": True}, "foreach": {"foreach": True}}
+AS_WRITTEN = "PyTorch modules, plain SGD"
 
 
 def workload(activation: str, data, dtype) -> dict[str, Callable[..., Step]]:
@@ -19,9 +21,9 @@ def workload(activation: str, data, dtype) -> dict[str, Callable[..., Step]]:
     peers: dict[str, Callable[..., Step]] = {OURS: partial(nnfunc, activation, x, t, params)}
     if importlib.util.find_spec("torch"):
         for variant in (torch_modules, torch_functional):
-            for fused in (True, False):
-                name = f"PyTorch {variant.__name__.removeprefix('torch_')}, {'fused' if fused else 'foreach'} SGD"
-                peers[name] = partial(variant, activation, x, t, params, fused)
+            for kind, options in SGDS.items():
+                name = f"PyTorch {variant.__name__.removeprefix('torch_')}, {kind} SGD"
+                peers[name] = partial(variant, activation, x, t, params, options)
     return peers | {FLOOR: partial(matrix_products, x, params)}
 
 
@@ -44,7 +46,7 @@ def nnfunc(activation, x, t, params, rows=None) -> Step:
     return step
 
 
-def torch_modules(activation, x, t, params, fused, rows=None) -> Step:
+def torch_modules(activation, x, t, params, sgd, rows=None) -> Step:
     """As PyTorch's tutorials write it."""
     import torch
 
@@ -55,10 +57,10 @@ def torch_modules(activation, x, t, params, fused, rows=None) -> Step:
         for i, layer in ((1, net[0]), (2, net[2])):
             layer.weight.copy_(torch.tensor(params[f"W{i}"].T))
             layer.bias.copy_(torch.tensor(params[f"b{i}"]))
-    return _torch_step(net, list(net.parameters()), x, t, fused, rows)
+    return _torch_step(net, list(net.parameters()), x, t, sgd, rows)
 
 
-def torch_functional(activation, x, t, params, fused, rows=None) -> Step:
+def torch_functional(activation, x, t, params, sgd, rows=None) -> Step:
     """With the weights laid out as nnfunc's are."""
     import torch
 
@@ -68,14 +70,14 @@ def torch_functional(activation, x, t, params, fused, rows=None) -> Step:
     def net(x):
         return torch.addmm(b2, h(torch.addmm(b1, x, W1)), W2)
 
-    return _torch_step(net, weights, x, t, fused, rows)
+    return _torch_step(net, weights, x, t, sgd, rows)
 
 
-def _torch_step(net, weights, x, t, fused, rows) -> Step:
+def _torch_step(net, weights, x, t, sgd, rows) -> Step:
     import torch
 
     x, t = torch.from_numpy(x), torch.from_numpy(t)
-    optimizer = torch.optim.SGD(weights, lr=LR, fused=fused, foreach=not fused)
+    optimizer = torch.optim.SGD(weights, lr=LR, **sgd)
     batches = _torch_batches(len(t)) if rows is None else map(torch.from_numpy, rows)
 
     def step():
