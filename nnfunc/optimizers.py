@@ -9,6 +9,8 @@ from collections.abc import Callable
 from math import cos, pi
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .functions import Array, array, floating
 from .layers import Params
 

@@ -23,8 +23,41 @@ def test_weights_are_normal_with_the_standard_deviation_asked_for(scale, wanted)
     assert np.mean(abs(W) > 2 * wanted) == pytest.approx(0.0455, abs=0.003)
 
 
+FANS = (16 * 3 * 5, 64 * 3 * 5)  # what a neuron of the convolution sees, and who sees a neuron of its input
+
+
+@pytest.mark.parametrize(
+    ("scale", "wanted"),
+    [("he", sqrt(2 / FANS[0])), ("xavier", sqrt(2 / sum(FANS))), (0.01, 0.01), (1 / sqrt(FANS[0]), 1 / sqrt(FANS[0]))],
+)
+def test_filters_count_their_pixels_as_inputs(scale, wanted):
+    """15,360 weights: 3 % is more than five sigmas, and the channels alone as inputs were a factor of four."""
+    params = nn.init_conv2d(7, 1, 64, 16, (3, 5), scale, dtype=np.float64)
+    assert [p.shape for p in params.values()] == [(64, 16, 3, 5), (64,)]
+    assert params["W1"].std() == pytest.approx(wanted, rel=0.03)
+    assert abs(params["W1"].mean()) < 5 * wanted / sqrt(params["W1"].size)
+    assert np.mean(abs(params["W1"]) < wanted) == pytest.approx(0.6827, abs=0.02)
+    assert not params["b1"].any()
+
+
+@pytest.mark.parametrize("activation", [nn.layers.relu, nn.layers.tanh])
+def test_the_scale_made_for_an_activation_keeps_the_signal_through_twenty_layers(activation):
+    """He's for ReLU, Xavier's for tanh; of weights of 0.01 nothing comes through."""
+    scale = {"relu": "he", "tanh": "xavier"}[activation.__name__]
+    x = np.random.default_rng(0).standard_normal((200, 100))
+    net, sizes = nn.mlp(activation), [100] * 21
+
+    def size(scale):
+        return nn.predict(net, nn.init_mlp(0, sizes, scale, dtype=np.float64), x).std()
+
+    assert 0.1 < size(scale) < 10
+    assert size(0.01) < 1e-15
+
+
 def test_he_is_the_default():
     for made, he in [
+        (nn.init_conv2d(0, 1, 6, 4, 3), nn.init_conv2d(0, 1, 6, 4, (3, 3), "he")),
+        (nn.init_simple_convnet(0), nn.init_simple_convnet(0, scale="he")),
         (nn.init_affine(0, 1, 6, 4), nn.init_affine(0, 1, 6, 4, "he")),
         (nn.init_mlp(0, (6, 4, 2)), nn.init_mlp(0, (6, 4, 2), "he")),
     ]:
@@ -34,6 +67,64 @@ def test_he_is_the_default():
 
 def test_a_deviation_of_zero_gives_zeros():
     assert not nn.init_affine(0, 1, 3, 2, scale=0)["W1"].any()
+
+
+@pytest.mark.traps("T29")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_batch_norm_starts_as_the_identity(dtype):
+    """Its running variance starts at 1; the book's own starts at 0."""
+    params, stats = nn.init_batch_norm(2, 3, dtype=dtype)
+    wanted = {"gamma2": [1, 1, 1], "beta2": [0, 0, 0]}, {"mean2": [0, 0, 0], "var2": [1, 1, 1]}
+    assert tuple({name: a.tolist() for name, a in made.items()} for made in (params, stats)) == wanted
+    arrays = [*params.values(), *stats.values()]
+    assert {a.dtype for a in arrays} == {np.dtype(dtype)}
+    assert not any(np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k])
+
+
+def test_an_mlp_with_batch_norm_is_the_same_mlp_and_batch_norm_for_each_hidden_layer():
+    params, stats = nn.init_mlp(3, (5, 4, 3, 2), "xavier", batch_norm=True, dtype=np.float64)
+    plain = nn.init_mlp(3, (5, 4, 3, 2), "xavier", dtype=np.float64)
+    assert all(np.array_equal(params[name], plain[name]) for name in plain)
+    assert {name: a.shape for name, a in params.items() if name not in plain} == {
+        "gamma1": (4,),
+        "beta1": (4,),
+        "gamma2": (3,),
+        "beta2": (3,),
+    }
+    assert {name: a.shape for name, a in stats.items()} == {"mean1": (4,), "var1": (4,), "mean2": (3,), "var2": (3,)}
+    assert {a.dtype for a in (params | stats).values()} == {np.dtype(np.float64)}
+    alone = nn.init_mlp(0, (3, 2), batch_norm=True)
+    assert list(alone[0]) == ["W1", "b1"]
+    assert alone[1] == {}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_convnets_have_the_sizes_of_the_book(dtype):
+    simple, deep = nn.init_simple_convnet(0, dtype=dtype), nn.init_deep_convnet(0, dtype=dtype)
+    assert nn.count_params(simple) == 30 * 26 + 4321 * 100 + 101 * 10
+    assert [deep[f"W{i}"].shape for i in range(1, 9)] == [
+        (16, 1, 3, 3),
+        (16, 16, 3, 3),
+        (32, 16, 3, 3),
+        (32, 32, 3, 3),
+        (64, 32, 3, 3),
+        (64, 64, 3, 3),
+        (1024, 50),
+        (50, 10),
+    ]
+    for params in (simple, deep):
+        assert {p.dtype for p in params.values()} == {np.dtype(dtype)}
+        for i in range(1, len(params) // 2 + 1):
+            W = params[f"W{i}"]
+            inputs = W.shape[0] if W.ndim == 2 else W[0].size
+            assert W.std() == pytest.approx(sqrt(2 / inputs), rel=5 / sqrt(2 * W.size)), f"W{i}"
+            assert not params[f"b{i}"].any()
+
+
+def test_a_convnet_fits_the_images_it_is_made_for():
+    for image in [(1, 28, 28), (3, 9, 12), (2, 6, 7)]:
+        params = nn.init_simple_convnet(0, image, filters=2, hidden=3, classes=4)
+        assert nn.predict(nn.simple_convnet(), params, np.zeros((2, *image), np.float32)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -82,6 +173,22 @@ def test_a_layer_draws_the_same_weights_whatever_layers_stand_beside_it():
     assert np.array_equal(shallow["W1"], deep["W1"])
 
 
+def test_a_convnet_draws_each_layer_from_a_spawn_of_its_own():
+    simple, deep = nn.init_simple_convnet(11), nn.init_deep_convnet(11)
+    alone = [
+        (simple, nn.init_conv2d(11, 1, 30, 1, 5)),
+        (simple, nn.init_affine(11, 2, 4320, 100)),
+        (deep, nn.init_conv2d(11, 5, 64, 32, 3)),
+        (deep, nn.init_affine(11, 8, 50, 10)),
+    ]
+    for params, layer in alone:
+        assert all(np.array_equal(params[name], p) for name, p in layer.items())
+    assert not np.array_equal(deep["W2"][0, :1], deep["W1"][0])
+    rng = np.random.default_rng(4)
+    advanced = [nn.init_conv2d(rng, 1, 4, 4, 3)["W1"] for _ in range(2)]
+    assert not np.array_equal(*advanced)
+
+
 def test_a_generator_is_advanced():
     rng = np.random.default_rng(0)
     one, two = nn.init_affine(rng, 1, 4, 3), nn.init_affine(rng, 1, 4, 3)
@@ -102,6 +209,8 @@ def test_all_that_default_rng_takes_is_taken_and_gives_unequal_layers(make):
 def test_a_bad_scale_is_refused(scale):
     with pytest.raises(ValueError, match=r"^init_affine: scale is .*, wanted 'he', 'xavier' or a standard deviation"):
         nn.init_affine(0, 1, 4, 3, scale)
+    with pytest.raises(ValueError, match=r"^init_conv2d: scale is .*, wanted 'he', 'xavier' or a standard deviation"):
+        nn.init_conv2d(0, 1, 4, 3, 2, scale)
     with pytest.raises(ValueError, match="scale is"):
         nn.init_mlp(0, (4, 3), scale)
 

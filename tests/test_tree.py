@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import importlib
 import re
 import shutil
 import subprocess
@@ -172,6 +173,22 @@ def test_every_page_passes_plain_doctest_too():
             if re.search(r"(?m)^\s*>>> ", fence[3]) and not re.search(r"\n[ \t]*\n\Z", fence[3]):
                 wrong.append(f"{name}:{content.count(chr(10), 0, fence.end()) + 1}")
     assert wrong == []
+
+
+def test_every_public_name_has_a_reference_page():
+    reference = {name: content for name, content in PAGES.items() if name.startswith("docs/reference/")}
+    shown = set()
+    for module, options in re.findall(r"(?m)^::: nnfunc\.(\S+)\n((?:    .*\n)*)", "\n".join(reference.values())):
+        public = importlib.import_module(f"nnfunc.{module}").__all__
+        members = re.search(r"members: \[(.*)\]", options)
+        shown |= {f"{module}.{name}" for name in (members[1].split(", ") if members else public)}
+    images = {f"datasets.{name}" for name in importlib.import_module("nnfunc.datasets.images").__all__}
+    for module in ORDER[:-1]:
+        wanted = {f"{module}.{name}" for name in importlib.import_module(f"nnfunc.{module}").__all__} - images
+        assert wanted <= shown, f"{module}: {wanted - shown}"
+    assert {name.replace("datasets", "datasets.images") for name in images} <= shown
+    linked = set(re.findall(r"\]\((\w+\.md)\)", reference["docs/reference/index.md"]))
+    assert linked == {Path(name).name for name in reference} - {"index.md"}
 
 
 def test_the_readme_runs():
