@@ -1,6 +1,6 @@
 """Train the weights that come with the package: ``python -m nnfunc.pretrained [name ...] [--out FOLDER]``.
 
-The deep network takes about an hour on one core, the others a minute or two.
+The deep network takes about half an hour on one core, the others a minute or two.
 """
 
 import argparse
