@@ -173,7 +173,7 @@ def init_batch_norm(i: int, features: int, dtype: DTypeLike = np.float32) -> tup
 
 
 def init_mlp(
-    rng: Any, sizes: Sequence[int], scale: Scale = "he", batch_norm: bool = False, dtype: DTypeLike = np.float32
+    rng: Any, sizes: Sequence[int], scale: Scale = "he", dtype: DTypeLike = np.float32, batch_norm: bool = False
 ) -> Params | tuple[Params, Params]:
     r"""Weights of a multi-layer perceptron: [init_affine][nnfunc.initializers.init_affine] for each layer.
 
@@ -187,10 +187,10 @@ def init_mlp(
         How many inputs, neurons in each hidden layer, and outputs: n_0, n_1, ...
     scale : 'he', 'xavier' or float
         The standard deviation of the weights.
-    batch_norm : bool
-        Whether each hidden layer is to have batch normalisation.
     dtype : dtype
         float32 unless told.
+    batch_norm : bool
+        Whether each hidden layer is to have batch normalisation.
 
     Returns
     -------
