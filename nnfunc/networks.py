@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import layers, ops
+from .differences import CHANGES, ROW_BY_ROW, column_differences, op_of, row_differences
 from .functions import Array
 from .gradient import numerical_gradient
 from .layers import EVAL, Layer, Mode, Params
@@ -269,7 +270,8 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
     The differences are those of [numerical_gradient][nnfunc.gradient.numerical_gradient]; only work
     that gives the same number each time is not repeated. What lies before the perturbed layer is
     computed once, and in an affine layer ``W[i, j]`` moves nothing but column j of the output, by
-    ``h * x[:, i]``, so its matrix product is never taken again.
+    ``h * x[:, i]``, so its matrix product is never taken again. Where the samples of a batch do not
+    meet before the loss, a sample in which ``x[n, i]`` is zero is not even looked at.
 
     Parameters
     ----------
@@ -329,9 +331,13 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         grads: Params = {}
         for k, (layer, _) in enumerate(chain):
             names = getattr(layer, "names", ())
-            if getattr(layer, "op", None) is ops.affine and all(users[name] == [k] for name in names):
-                after = partial(rest, k + 1, params)
-                grads |= zip(names, _affine_differences(after, inputs[k], inputs[k + 1], h), strict=True)
+            if op_of(layer) is ops.affine and all(users[name] == [k] for name in names):
+                if loss in CHANGES and inputs[k].ndim == 2 and all(op_of(f) in ROW_BY_ROW for f, _ in chain[k:]):
+                    change = CHANGES[loss](inputs[-1], t)
+                    new = row_differences(params, chain[k + 1 :], inputs[k:], change, h)
+                else:
+                    new = column_differences(partial(rest, k + 1, params), inputs[k], inputs[k + 1], h)
+                grads |= zip(names, (new[:-1], new[-1]), strict=True)
         for name in params.keys() - grads:
             k = users[name][0]
             grads |= numerical_gradient(lambda p, k=k: rest(k, params | p, inputs[k]), {name: params[name]}, h)
@@ -346,23 +352,3 @@ def _leaves(layer: Layer, params: Params, mode: Mode) -> Iterator[tuple[Layer, M
         return
     for i, inner in enumerate(layer.expand(params)):
         yield from _leaves(inner, params, mode._replace(key=mode.key and (*mode.key, i)))
-
-
-def _affine_differences(loss: Callable[[Array], Any], x: Array, y: Array, h: float) -> tuple[Array, Array]:
-    """Return the differences by W and b of ``loss(x @ W + b)``, where y is the output of the affine layer."""
-    y = y.copy()
-    seen = y.view()
-    seen.flags.writeable = False
-    rows = [*np.moveaxis(x, -1, 0), np.ones(x.shape[:-1])]
-    grad = np.zeros((len(rows), y.shape[-1]))
-    for i, row in enumerate(rows):
-        if not row.any():
-            continue
-        for j in range(y.shape[-1]):
-            column = y[..., j].copy()
-            y[..., j] = column + h * row
-            plus = loss(seen)
-            y[..., j] = column - h * row
-            grad[i, j] = (plus - loss(seen)) / (2 * h)
-            y[..., j] = column
-    return grad[:-1], grad[-1]

@@ -236,7 +236,7 @@ CASES = {
     ],
     "initializers.init_affine": lambda i: nn.init_affine(5, 1, 3, 4, TENTH),
     "initializers.init_mlp": lambda i: [
-        nn.init_mlp(5, (3, 4, 2), scale, batch_norm)
+        nn.init_mlp(5, (3, 4, 2), scale, batch_norm=batch_norm)
         for scale in ("he", "xavier", TENTH)
         for batch_norm in (False, True)
     ],
