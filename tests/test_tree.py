@@ -13,7 +13,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOP = {"nnfunc", "docs", "tests", "mkdocs.yml", "pyproject.toml", "README.md", "LICENSE", ".gitignore", ".ci"}
-ORDER = ["functions", "gradient", "conv", "ops", "layers", "differences", "networks", "initializers", "optimizers", "params"]
+ORDER = [
+    "functions",
+    "gradient",
+    "conv",
+    "ops",
+    "layers",
+    "differences",
+    "networks",
+    "initializers",
+    "optimizers",
+    "params",
+]
 ORDER += ["training", "datasets", "draw", "plots", "pretrained", "__main__"]
 
 
