@@ -13,8 +13,6 @@ import numpy as np
 
 import nnfunc as nn
 
-from ..benchmarks.timing import one_thread
-
 RECORD = Path(__file__).with_suffix(".csv")
 GRADIENTS = {"numerical": nn.numerical_value_and_grad, "backprop": nn.value_and_grad}
 
@@ -45,6 +43,8 @@ def run(data, seed=0, steps=10_000, every=600, hidden=50, activation=nn.layers.s
 
 
 def main(argv=None):
+    from ..benchmarks.timing import one_thread
+
     parser = argparse.ArgumentParser(prog="python -m tests.experiments.numerical", description=__doc__)
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--out", type=Path, help="a CSV file for the rows; they are printed in any case")

@@ -1,0 +1,62 @@
+"""Training by numerical gradient: the thirty steps and the ten thousand that the sources began."""
+
+import csv
+
+import numpy as np
+import pytest
+
+import nnfunc as nn
+
+from .experiments import numerical
+
+
+@pytest.mark.rows("S4-14", "S4-15", "S4-16", "S4-17")
+def test_thirty_steps_give_the_numbers_of_the_sources_own_program(mnist):
+    """It took the sources' program 51 minutes; nothing visible is learnt yet."""
+    (x, t), (x_test, t_test) = mnist
+    x, x_test = x.astype(np.float64), x_test.astype(np.float64)
+    legacy = np.random.RandomState(0)
+    params = {"W1": 0.01 * legacy.randn(784, 100), "b1": np.zeros(100)}
+    params |= {"W2": 0.01 * legacy.randn(100, 10), "b2": np.zeros(10)}
+    net, optimizer = nn.mlp(nn.layers.sigmoid), nn.sgd(lr=0.1)
+    grad, opt, seen = nn.numerical_value_and_grad(net, nn.ops.softmax_cross_entropy), optimizer.init(params), {}
+    for i in range(30):
+        batch = legacy.choice(len(x), 100)
+        _, grads, _ = grad(params, x[batch], t[batch])
+        params, opt = optimizer.step(params, grads, opt)
+        if i in (0, 1, 9, 19, 29):
+            loss, _ = nn.ops.softmax_cross_entropy(nn.predict(net, params, x[batch]), t[batch])
+            parts = ((x_test, t_test), (x, t))
+            test, train = (nn.accuracy(nn.predict(net, params, images), labels) for images, labels in parts)
+            seen[i] = round(float(test), 4), round(float(train), 4), float(loss)
+    expected = {
+        0: (0.098, 0.0987, 2.284816589342952),
+        1: (0.1009, 0.0992, 2.290596928383887),
+        9: (0.1028, 0.1044, 2.2755688342732197),
+        19: (0.1135, 0.1124, 2.285533697256316),
+        29: (0.1135, 0.1124, 2.269423431719818),
+    }
+    assert seen.keys() == expected.keys()
+    for i, (test, train, loss) in expected.items():
+        assert seen[i][:2] == pytest.approx((test, train), abs=2e-4)
+        assert seen[i][2] == pytest.approx(loss, abs=1e-11)
+
+
+@pytest.mark.rows("S0-19", "S0-20")
+def test_the_record_of_ten_thousand_steps_lies_on_backpropagation():
+    with numerical.RECORD.open(encoding="utf-8", newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert [row["step"] for row in rows] == [*range(600, 10_000, 600), 10_000]
+    for row in rows:
+        assert abs(row["numerical test"] - row["backprop test"]) <= 0.002
+        assert abs(row["numerical loss"] - row["backprop loss"]) <= 1e-5
+        assert row["weights apart"] < 1e-4
+    assert 0.76 <= rows[0]["numerical test"] <= 0.81
+    assert 0.94 <= rows[-1]["numerical test"] <= 0.95
+
+
+def test_the_two_runs_of_the_record_start_alike(mnist):
+    one, *_, three = numerical.run(mnist, steps=3, every=1)
+    assert (one["step"], three["step"]) == (1, 3)
+    assert one["numerical loss"] == one["backprop loss"]
+    assert 0 < float(one["weights apart"]) < float(three["weights apart"]) < 1e-9
