@@ -273,7 +273,7 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
     ax.imshow(shade, cmap="Blues")
     for (j, k), count in np.ndenumerate(counts):
         if count:
-            ink = "white" if shade[j, k] > 0.7 * shade.max() else "black"
+            ink = "#fdfdfd" if shade[j, k] > 0.7 * shade.max() else "#020202"  # a page may turn white and black round
             ax.text(k, j, count, ha="center", va="center", color=ink)
     ax.set_xticks(range(classes))
     ax.set_yticks(range(classes))
