@@ -5,6 +5,7 @@ import importlib.util
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv[:1] == ["predict"]:
             return read_digits(predict_parser().parse_args(argv[1:]))
         return train(train_arguments(argv))
+    except KeyboardInterrupt:
+        print("nnfunc: interrupted before there was anything to save", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print("nnfunc:", error, *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
         return 2
@@ -109,6 +113,7 @@ def train(args: argparse.Namespace) -> int:
         state = init_state(optimizer, init_mlp(args.seed, sizes, args.scale, args.dtype), seed=args.seed)
         args.out.mkdir(parents=True, exist_ok=True)
         settings = {name: getattr(args, name) for name in SETTINGS} | {"sizes": sizes}
+        save_state(args.out / "state.npz", state)  # first: what --resume finds is never another run's
         (args.out / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
     batches = minibatches(x, t, args.batch, seed=args.seed, start=state.step)
     run = fit(step, state, batches, steps - state.step, every(epoch, evaluate))
@@ -119,10 +124,10 @@ def train(args: argparse.Namespace) -> int:
     say("epoch | train acc, test acc")
     if state.step == 0:
         say(_row(0, evaluate(state)))
-    started, losses = time.perf_counter(), []
+    started, losses = time.perf_counter(), deque(maxlen=100)
     try:
         for state, metrics in run:
-            losses = [*losses[-99:], metrics["loss"]]
+            losses.append(metrics["loss"])
             if "test" in metrics:
                 say(_row(state.step // epoch, metrics))
     except KeyboardInterrupt:

@@ -102,6 +102,19 @@ def test_resume_refuses_other_settings(tmp_path, capsys):
     assert "run.json" in capsys.readouterr().err
 
 
+def test_a_run_that_ends_at_once_leaves_no_state_of_another(tmp_path, monkeypatch, capsys):
+    assert main(["--steps", "3", "--out", str(tmp_path)]) == 0
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnfunc.__main__.minibatches", stopped)
+    assert main(["--steps", "3", "--seed", "1", "--out", str(tmp_path)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    state = nn.load_state(tmp_path / "state.npz")
+    assert (state.step, state.seed) == (0, 1)
+
+
 def test_options_reach_the_run(tmp_path, capsys):
     options = [
         "--hidden",
