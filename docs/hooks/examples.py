@@ -62,7 +62,7 @@ def run(markdown, name, first_line=0):
         nonlocal drawn
         if match["fence"] is None:
             drawn += 1
-            return figures.place(match, waiting, f"{name}:{line(match)}", f"fig{drawn}")
+            return figures.place(match, waiting, f"{name}:{line(match)}", f"fig{drawn}", namespace)
         if not EXAMPLE.search(match["body"]):
             return match[0]
         test = doctest.DocTestParser().get_doctest(match["body"], namespace, name, name, line(match))

@@ -3,6 +3,8 @@
 The author says where a figure goes, and what there is to see on it, by an image whose address is ``figure``:
 
     ![What there is to see, for those who cannot see it](figure "A caption, if it needs one")
+
+``figure:name`` shows the SVG text that the page's examples have bound to that name, as nnfunc.draw writes it.
 """
 
 import html
@@ -18,7 +20,7 @@ from slim import slim
 matplotlib.use("agg")
 
 STYLE = Path(__file__).with_name("matplotlibrc")
-LINE = r'!\[(?P<alt>[^\]]*)\]\(figure(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
+LINE = r'!\[(?P<alt>[^\]]*)\]\(figure(?::(?P<svg>\w+))?(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
 THEME = {
     "#010203": "var(--plot-ink)",
     "#000000": "var(--plot-ink)",
@@ -39,16 +41,19 @@ def draw(figure):
     return out.getvalue()
 
 
-def place(line, waiting, where, prefix):
-    """The HTML for one figure line: the first of the figures waiting for it, which is taken off the list."""
+def place(line, waiting, where, prefix, named={}):
+    """The HTML for one figure line: the SVG it names, or the first of the figures waiting, taken off the list."""
     alt, caption = (" ".join((line[part] or "").split()) for part in ("alt", "caption"))
-    if not waiting:
+    if line["svg"] and line["svg"] not in named:
+        raise PluginError(f"{where}: the examples above bind no {line['svg']}")
+    if not line["svg"] and not waiting:
         raise PluginError(f"{where}: no figure was drawn above this line")
     if not alt:
         raise PluginError(f"{where}: a figure needs its alternative text")
+    drawing = inline(named[line["svg"]], alt) if line["svg"] else themed(waiting.pop(0), prefix, alt)
     figure = [
         '<figure class="plot" markdown="block">',
-        f'<div markdown="0">{themed(waiting.pop(0), prefix, alt)}</div>',
+        f'<div markdown="0">{drawing}</div>',
         *([f'<figcaption markdown="span">{caption}</figcaption>'] if caption else []),
         "</figure>",
     ]
@@ -59,7 +64,11 @@ def themed(svg, prefix, alt):
     """SVG text made fit to stand inside a page: own ids, the page's colours and fonts, an alternative text."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
-    svg = slim(re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg))
+    return inline(slim(re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg)), alt)
+
+
+def inline(svg, alt):
+    """An SVG element on one line, in the page's font and at most as wide as the page, with its alternative text."""
     box, width = re.search(r'viewBox="(0 0 ([\d.]+) [\d.]+)"', svg).groups()
     size = f'viewBox="{box}" style="width: {float(width) * 4 / 3:.0f}px"'
     head = f'<svg role="img" aria-label="{html.escape(alt)}" {size}>'

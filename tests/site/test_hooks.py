@@ -107,6 +107,18 @@ def test_two_figures_are_drawn_in_the_order_of_their_lines():
     assert shown.index("One") < shown.index("first<") < shown.index("Two") < shown.index("second<")
 
 
+def test_a_figure_can_be_svg_text_that_an_example_has_bound_to_a_name():
+    drawn = block(">>> import nnfunc as nn", ">>> net = nn.draw.neurons_svg(nn.init_mlp(0, (2, 3, 2)))")
+    shown = examples.run(drawn + PLOT + '\n![Seven <circles>](figure:net "It stands.")\n\n![A line](figure)\n', "p.md")
+    svg = shown[shown.index("<svg") : shown.index("</svg>")]
+    assert svg.count("<circle") == 7
+    assert 'role="img" aria-label="Seven &lt;circles&gt;"' in svg
+    assert "\n" not in svg, "a blank line would end the HTML block"
+    assert "plot-1" in shown[shown.index('aria-label="A line"') :], "the drawing took no other figure's place"
+    with pytest.raises(PluginError, match=r"p\.md:7: the examples above bind no nat"):
+        examples.run(drawn + "\n![A](figure:nat)\n", "p.md")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
