@@ -43,7 +43,7 @@ def folder(tmp_path):
 # MNIST
 
 
-@pytest.mark.rows("S3-11", "S4-03", "S4-11")
+@pytest.mark.rows("S3-11")
 def test_mnist_is_there(mnist):
     (x_train, t_train), (x_test, t_test) = mnist
     assert [a.shape for a in (x_train, t_train, x_test, t_test)] == [(60000, 784), (60000,), (10000, 784), (10000,)]
@@ -70,6 +70,7 @@ def test_the_first_image(mnist):
     assert np.array_equal(np.rint(normalized * 255).astype(np.uint8), x[0]), "each pixel can be had back"
 
 
+@pytest.mark.rows("S3-11", "S4-03")
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("flatten", [True, False])
 @pytest.mark.parametrize("one_hot_label", [True, False])

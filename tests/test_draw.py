@@ -83,7 +83,7 @@ def rgb(css):
     return tuple(int(css[i : i + 2], 16) for i in (1, 3, 5))
 
 
-@pytest.mark.rows("S3-29", "S1-01")
+@pytest.mark.rows("S3-29")
 def test_the_svg_shows_the_same_network():
     params = nn.init_mlp(0, (2, 3, 2, 2))
     svg = ElementTree.fromstring(nn.draw.neurons_svg(params))

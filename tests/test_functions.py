@@ -67,7 +67,7 @@ def test_losses_of_the_sources(loss, y, t, expected):
     assert_allclose(loss(y, t), expected, rtol=1e-15)
 
 
-@pytest.mark.rows("S3-39", "S1-08")
+@pytest.mark.rows("S3-39")
 def test_gates_and_xor_from_gates():
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     gate = {
