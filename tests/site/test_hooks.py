@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip("mkdocs", reason="the site's hooks need the book extra")
-for needed in ("math_core", "mkdocs_jupyter", "matplotlib", "ziamath"):
+for needed in ("math_core", "matplotlib", "ziamath"):
     pytest.importorskip(needed, reason="the site's hooks need the book extra")
 
 from mkdocs.exceptions import PluginError  # noqa: E402
@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "hooks"))
 import examples  # noqa: E402
 import figures  # noqa: E402
 import formulas  # noqa: E402
-import labs  # noqa: E402
 import listings  # noqa: E402
 import slim  # noqa: E402
 import sources  # noqa: E402
@@ -325,55 +324,3 @@ def test_the_font_holds_the_glyphs_used_their_italics_and_the_means_to_stretch()
     assert "ψ" not in held
     assert font["MATH"].table.MathVariants.VertGlyphCoverage.glyphs
     assert formulas.font({"x", "√"}) == formulas.font({"√", "x"})
-
-
-# Labs
-
-
-def notebook(*cells):
-    nbformat = pytest.importorskip("nbformat.v4")
-    return nbformat.new_notebook(
-        cells=[nbformat.new_markdown_cell(c) if c.startswith("#") else nbformat.new_code_cell(c) for c in cells],
-        metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}},
-    )
-
-
-def run_lab(*cells):
-    settings = {"kernel_name": "python3", "allow_errors": False}
-    return labs.show(labs.execute(notebook(*cells), settings, page("").file), "lab.md", True)
-
-
-needs_kernel = pytest.mark.filterwarnings("default")  # the kernel's client is not ours to keep free of warnings
-
-
-@needs_kernel
-def test_a_lab_shows_its_outputs_and_its_figures():
-    pytest.importorskip("ipykernel")
-    plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
-    shown = run_lab("print('hello')\n1 + 1", plot, '# Seen\n\n![A line](figure "It rises.")')
-    assert "```` { .text .output }\nhello\n````" in shown
-    assert "```` { .text .output }\n2\n````" in shown
-    assert 'aria-label="A line"' in shown
-    assert "stroke: var(--plot-1)" in shown
-    assert "set_matplotlib_formats" not in shown
-
-
-@needs_kernel
-@pytest.mark.parametrize(
-    ("cell", "message"),
-    [
-        ("1 / 0", "ZeroDivisionError"),
-        ("import numpy as np; np.exp(np.float64(1000))", "overflow"),
-        ("import sys; print(1, file=sys.stderr)", "stderr"),
-        ("import matplotlib.pyplot as plt\nplt.plot([1, 2]);", "without a line"),
-    ],
-)
-def test_what_goes_wrong_in_a_lab_stops_the_build(cell, message):
-    pytest.importorskip("ipykernel")
-    with pytest.raises(PluginError, match=message):
-        run_lab(cell)
-
-
-def test_a_lab_that_was_not_run_shows_its_code_alone():
-    shown = labs.show(notebook("1 + 1", '# Seen\n\n![A line](figure "It rises.")'), "lab.md", False)
-    assert shown.split() == ["````python", "1", "+", "1", "````", "#", "Seen"]
