@@ -47,11 +47,12 @@ def test_an_entry_runs_alone(anchor):
 
 
 @pytest.mark.parametrize("trap", IDS)
-def test_the_table_leads_to_the_entry_and_to_pages_that_show_the_trap(trap):
+def test_the_table_and_the_entry_lead_to_the_pages_that_show_the_trap(trap):
     (row,) = re.findall(rf"^\| \[{trap}\]\(#{trap.lower()}\) \| .+ \| (.+) \|$", GALLERY, flags=re.M)
-    pages = re.findall(r"\(\.\./([\w/.-]+\.md)", row)
-    assert bool(pages) != (row == "here")
-    for page in pages:
+    places = re.findall(r"\(\.\./([\w/.-]+\.md)(#[\w-]+)?\)", row)
+    assert bool(places) != (row == "here")
+    for page, anchor in places:
+        assert f"(../{page}{anchor})" in ENTRIES[trap.lower()]
         assert f"<!-- traps: {trap} -->" in (DOCS / page).read_text("utf-8")
 
 
