@@ -243,12 +243,49 @@ def empty():
 
 alias = lift(len)
 annotated: int = 3
+
+def typed(
+    f: dict[str, int], *xs: int, h: float = 1e-4,
+    **ns: "list[str]",
+) -> dict[str, int]:
+    """Drop."""
+
+    # Δ before a hint: the columns of a tree are bytes.
+    "Δ"; kept: dict[str, int] = {"a": 0x10}
+
+    def inner(y: int | None = None, /, *, dx: bool = True) -> int:
+        return y  # y: int = 3 -> int
+    return kept
+
+def long(
+    first_of_many_parameters: int, second_of_many_parameters: int, third_of_many_parameters: int = 3
+) -> int:
+    return 0
+
+def noted(
+    x: int,  # why
+) -> int:
+    return x
 '''
+
+TYPED = """\
+def typed(f, *xs, h=1e-4, **ns):
+    # Δ before a hint: the columns of a tree are bytes.
+    "Δ"; kept = {"a": 0x10}
+
+    def inner(y=None, /, *, dx=True):
+        return y  # y: int = 3 -> int
+    return kept"""
+LONG = """\
+def long(
+    first_of_many_parameters, second_of_many_parameters, third_of_many_parameters=3
+):
+    return 0"""
 
 
 @pytest.fixture
 def sample(tmp_path, monkeypatch):
-    (tmp_path / "sample_of_sources.py").write_text(MODULE)
+    (tmp_path / "sample_of_sources.py").write_text(MODULE, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     yield "sample_of_sources"
     sys.modules.pop("sample_of_sources", None)
@@ -262,10 +299,13 @@ def sample(tmp_path, monkeypatch):
         ("empty", "def empty():\n    ..."),
         ("alias", "alias = lift(len)"),
         ("annotated", "annotated: int = 3"),
+        ("typed", TYPED),
+        ("long", LONG),
+        ("noted", "def noted(\n    x,  # why\n):\n    return x"),
         ("lift", "def lift(rule):\n    def inner(x):\n        return rule(x)\n    return inner"),
     ],
 )
-def test_source_is_the_statement_without_its_docstring(sample, name, code):
+def test_source_is_the_statement_without_its_docstring_and_annotations(sample, name, code):
     assert sources.source(f"{sample}.{name}") == code
 
 
