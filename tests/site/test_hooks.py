@@ -1,6 +1,7 @@
 """The hooks of the build: what they show, and what stops the build."""
 
 import io
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +22,7 @@ import formulas  # noqa: E402
 import listings  # noqa: E402
 import slim  # noqa: E402
 import sources  # noqa: E402
+import taught  # noqa: E402
 
 sys.path.pop(0)
 
@@ -329,6 +331,48 @@ def test_a_name_the_module_does_not_define_stops_the_build(sample, name, message
 def test_a_module_that_is_not_there_stops_the_build(name):
     with pytest.raises(PluginError, match=rf"book/page.md: \[source: {name}\]"):
         sources.on_page_markdown(f"[source: {name}]", page(""), None, None)
+
+
+# Where a name is taught
+
+CHAPTER = """
+<h1 id="five">Five</h1><p><a class="r" href="../../reference/ops/#nnfunc.ops.mul">mul</a>,
+<a href="../../reference/ops/#nnfunc.ops.add">add</a></p>
+<h2 id="graph">A <em>graph</em><a class="headerlink" href="#graph">x</a></h2>
+<p><a href="../../reference/ops/#nnfunc.ops.add">add</a></p>
+<p class="source-name"><a class="r" href="../../reference/ops/#nnfunc.ops.mul"><code>mul</code></a></p>
+"""
+ENTRIES = "".join(
+    f'<h2 id="nnfunc.ops.{name}" class="doc doc-heading">x</h2><pre>x</pre><div class="doc doc-contents ">{name}</div>'
+    for name in ("mul", "add", "sub")
+)
+
+
+def test_a_name_is_taught_where_its_source_is_printed_or_else_where_it_is_first_linked():
+    assert taught.sections(CHAPTER) == {
+        "nnfunc.ops.mul": ("graph", "A <em>graph</em>"),
+        "nnfunc.ops.add": ("", ""),
+    }
+
+
+def test_an_entry_of_the_reference_links_back_to_chapters_and_guides_only():
+    pages = [
+        SimpleNamespace(file=SimpleNamespace(src_uri=f"{url}.md"), url=f"{url}/", title=title, content=content)
+        for url, title, content in [
+            ("about/page", "No chapter", CHAPTER),
+            ("book/five", "5. Five", CHAPTER),
+            ("guides/own", "Own", CHAPTER.replace("ops.add", "ops.mul")),
+            ("reference/ops", "Ops", ENTRIES),
+        ]
+    ]
+    taught.on_env(None, None, SimpleNamespace(documentation_pages=lambda: [SimpleNamespace(page=p) for p in pages]))
+    mul, add, sub = pages[-1].content.split("<h2 ")[1:]
+    assert re.findall(r"<a (.*?)</a>", mul) == [
+        'href="../../book/five/#graph">5. Five: A <em>graph</em>',
+        'href="../../guides/own/#graph">Own: A <em>graph</em>',
+    ]
+    assert re.findall(r"<a (.*?)</a>", add) == ['href="../../book/five/">5. Five']
+    assert "In the book" not in sub
 
 
 # Formulas
