@@ -103,11 +103,11 @@ def neurons_svg(params: Params) -> str:
     groups = _groups(params)
     height = 40 * max(len(group.neurons) for group in groups) + 30
     at = {
-        neuron: (50 + 130 * i, (height - 30) / 2 + 40 * (k - (len(group.neurons) - 1) / 2))
+        neuron: (50 + 100 * i, (height - 30) / 2 + 40 * (k - (len(group.neurons) - 1) / 2))
         for i, group in enumerate(groups)
         for k, neuron in enumerate(group.neurons)
     }
-    width = 130 * len(groups) - 30
+    width = 100 * len(groups)
     title = "Network " + "-".join(str(len(group.neurons)) for group in groups)
     lines = [_svg_head(width, height, title)]
     for a, b in _edges(groups):
@@ -117,7 +117,7 @@ def neurons_svg(params: Params) -> str:
         for neuron in group.neurons:
             x, y = at[neuron]
             lines.append(f'<circle cx="{x}" cy="{y}" r="14" fill="{group.css}" stroke="currentColor"/>')
-        lines.append(_svg_text(50 + 130 * i, height - 8, group.label))
+        lines.append(_svg_text(50 + 100 * i, height - 8, group.label))
     return "\n".join([*lines, "</svg>", ""])
 
 
