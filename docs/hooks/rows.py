@@ -137,7 +137,7 @@ def table(source, listed, shown, asserted, page):
 def link(passage, page):
     """A link to a passage's heading, which names the chapter by its number."""
     number = re.match(r"\d+\.", passage.chapter)
-    first = f"{number[0]} " if number else "" if passage.heading == passage.chapter else f"{passage.chapter}: "
+    first = f"{number[0]}&nbsp;" if number else "" if passage.heading == passage.chapter else f"{passage.chapter}: "
     heading = passage.heading.removeprefix(number[0] if number else "").strip()
     return f"[{first}{heading}]({to(passage.page, page)}#{passage.anchor})"
 

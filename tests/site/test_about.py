@@ -1,11 +1,17 @@
 """The pages about the book: the table of the sources, the notation, the glossary, and the questions of the sources."""
 
+import ast
+import inspect
+import itertools
 import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+import nnfunc as nn
 
 pytest.importorskip("mkdocs", reason="the site's hooks need the book extra")
 
@@ -14,6 +20,7 @@ from mkdocs.exceptions import PluginError
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "hooks"))
+import glossary  # noqa: E402
 import rows  # noqa: E402
 
 sys.path.pop(0)
@@ -151,9 +158,9 @@ def site(tmp_path, listed="row,status,what,numbers\nS0-01,printed,It,0.25\nS0-02
 
 def test_the_line_becomes_a_table(tmp_path):
     table = rows.on_page_markdown(*site(tmp_path))
-    assert "| S0-01<br> *printed* | It | [9. A first section](../book/09.md#a-first-section)<br>" in table
+    assert "| S0-01<br> *printed* | It | [9.&nbsp;A first section](../book/09.md#a-first-section)<br>" in table
     assert "test_<wbr>a.py::<wbr>test_<wbr>b</code>, the page itself |" in table
-    assert "| S0-02 | Thing | [9. A first section](../book/09.md#a-first-section)<br>asserted by the page" in table
+    assert "| S0-02 | Thing | [9.&nbsp;A first section](../book/09.md#a-first-section)<br>asserted by the page" in table
 
 
 def test_a_missing_row_breaks_the_build(tmp_path):
@@ -193,3 +200,227 @@ def test_the_fill_in_questions_stand_in_their_chapters_with_answers(chapter):
         assert "______" in question
         assert all(word.lower() in answer.lower() for word in words.split()), (question, answer)
         assert question.count("______") <= answer.count("*") // 2, "each blank has its word"
+
+
+# Notation
+
+LINK = re.compile(r"\[[^\]]*\]\(\.\./(book/(\d\d)-[\w-]+\.md#[\w-]+)\)")
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$", re.S)
+FENCED = re.compile(r"^ *(`{3,})pycon\n(.*?)^ *\1", re.M | re.S)
+CODE = {address: "\n".join(body for _, body in FENCED.findall(text)) for address, text in SECTIONS.items()}
+FORMULAS = {
+    address: " ".join(shown + inline for shown, inline in FORMULA.findall(FENCED.sub("", text)))
+    for address, text in SECTIONS.items()
+}
+
+
+def symbols():
+    """(heading, symbols, names, shape, section) for each row of the page's tables."""
+    page = [passage for passage in PASSAGES if passage.page == "about/notation.md"]
+    for passage in page:
+        for line in passage.text.splitlines():
+            if line.startswith("| $"):
+                symbol, code, *shape, _, link = (cell.strip() for cell in line[1:-1].split("|"))
+                names = re.findall(r"`([^`]+)`", code)
+                yield passage.heading, re.findall(r"\$([^$]+)\$", symbol), names, "".join(shape), LINK.search(link)[1]
+
+
+SYMBOLS = list(symbols())
+
+
+def network():
+    """What the library makes of seven samples of five features, four hidden neurons and three classes."""
+    rng = np.random.default_rng(0)
+    sizes = {"N": 7, "D": 5, "M": 4, "C": 3}
+    params, x, t = nn.init_mlp(0, (5, 4, 3)), rng.random((7, 5)), rng.integers(3, size=7)
+    a1, z1 = [layer(params, x)[0] for layer in (nn.layers.affine(1), nn.layers.serial(*nn.mlp().expand(params)[:2]))]
+    scores, loss = nn.predict(nn.mlp(), params, x), nn.ops.softmax_cross_entropy
+    here = params | {"x": x, "a1": a1, "z1": z1, "z": scores, "scores": scores, "loss": loss(scores, t)[0]}
+    here |= {
+        "W": params["W1"],
+        "s": nn.step(a1),
+        "w": params["W1"][:, 0],
+        "b": params["b1"][0],
+        "theta": -params["b1"][0],
+    }
+    value, back = nn.ops.affine(x, params["W1"], params["b1"])
+    dx, dW, db = back(value)
+    answers = {
+        (7,): [nn.perceptron(x, here["w"], here["b"]), loss(scores, t)[1]()[0].argmax(axis=1), t],
+        (7, 3): [nn.softmax(scores), nn.one_hot(t, 3)],
+    }
+    for labels in (t, nn.one_hot(t, 3)):
+        assert loss(scores, labels)[0].shape == ()
+    assert all(a.shape == shape for shape, arrays in answers.items() for a in arrays)
+    return sizes, {name: [a.shape] for name, a in here.items()} | {
+        "y": [(7,), (7, 3)], "t": [(7,), (7, 3)], "h": [()],
+        "dy": [value.shape], "dx": [dx.shape], "dW": [dW.shape], "db": [db.shape],
+    }  # fmt: skip
+
+
+def learning():
+    params = nn.init_mlp(0, (5, 4, 3))
+    opts = [rule().init(params) for rule in (nn.momentum, nn.adagrad, nn.rmsprop, nn.adam)]
+    slots = {name: slot for opt in opts for name, slot in opt.items() if name != "t"}
+    assert slots.keys() == {"v", "h", "m"}
+    _, grads, _ = nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy)(params, np.ones((1, 5)), [0])
+    found = {name: [slot["W1"].shape] for name, slot in (slots | {"params": params, "grads": grads}).items()}
+    numbers = {"lr", "momentum", "decay", "beta1", "beta2", "eps", "lam", "rate", "t"}
+    for rule, name in itertools.product((nn.momentum, nn.adagrad, nn.rmsprop, nn.adam), numbers):
+        if name in inspect.signature(rule).parameters:
+            rule(**{name: 0.5}).step(params, grads, rule().init(params))
+    return {"D": 5, "M": 4}, found | {name: [()] for name in numbers}
+
+
+def normalisation():
+    x = np.random.default_rng(0).random((7, 4))
+    params, stats = nn.init_batch_norm(1, 4)
+    _, _, new = nn.layers.batch_norm(1)(params, x, nn.layers.Mode(stats, key=(0, 0)))
+    assert new.keys() == stats.keys()
+    s = np.sqrt(new["var1"])
+    found = params | new | {"s": s, "x_hat": nn.ops.batch_norm(x, np.ones(4), np.zeros(4))[0]}
+    return {"N": 7, "M": 4}, {name: [a.shape] for name, a in found.items()} | {"len(x)": [()], "momentum": [()]}
+
+
+def convolution():
+    sizes = {"N": 2, "C": 3, "H": 6, "W": 7, "F": 4, "Fh": 3, "Fw": 3, "Oh": 4, "Ow": 5}
+    x, params = np.ones((2, 3, 6, 7)), nn.init_conv2d(0, 1, filters=4, channels=3, size=3, scale="he")
+    y, _, _ = nn.layers.conv2d(1)(params, x)
+    found = params | {"x": x, "y": y, "col": nn.conv.im2col(x, 3, 3)}
+    return sizes, {name: [a.shape] for name, a in found.items()}
+
+
+MADE = {
+    "A network and its loss": network,
+    "Slopes": network,
+    "Learning": learning,
+    "Batch normalisation": normalisation,
+    "Convolution": convolution,
+}
+
+
+@pytest.mark.parametrize("heading", MADE)
+def test_the_shapes_are_those_that_the_library_makes(heading):
+    sizes, found = MADE[heading]()
+    listed = [(names, shape) for here, _, names, shape, _ in SYMBOLS if here == heading and shape]
+    assert len(listed) >= 5
+    for names, shape in listed:
+        for name in names:
+            wanted = [eval(part, sizes) for part in shape.split(" or ")]
+            assert set(wanted) <= set(found[name]), f"{name} is {found[name]}, the page says {shape}"
+
+
+def test_every_array_of_the_library_has_its_row():
+    named = {name for *_, names, _, _ in SYMBOLS for name in names}
+    params, stats = nn.init_mlp(0, (5, 4, 3), batch_norm=True)
+    opts = [rule().init(params) for rule in (nn.momentum, nn.nesterov, nn.adagrad, nn.rmsprop, nn.adam)]
+    assert {*params, *stats, *(name for opt in opts for name in opt)} <= named
+
+
+def test_the_names_are_names_of_the_library_or_of_the_chapter():
+    nodes = [node for path in (ROOT / "nnfunc").glob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    known = {getattr(node, part, "") for node in nodes for part in ("id", "arg", "name")}
+    known |= {f"d{name}" for name in known}  # the gradient by it
+    known |= {*nn.init_mlp(0, (5, 4, 3), batch_norm=True)[0], *nn.init_batch_norm(1, 4)[1], *nn.adam().init({})}
+    for _, _, names, _, section in SYMBOLS:
+        chapter = " ".join(code for address, code in CODE.items() if address[:7] == section[:7])
+        for name in names:
+            found = name in known or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", chapter)
+            assert found, f"{name}: not in nnfunc, not in the code of {section}"
+
+
+def has(formulas, symbol):
+    """Whether a symbol stands in formulas: x in x_i as well, since that is an entry of it, but not in x_1."""
+    after = r"(?![a-zA-Z])" if "_" in symbol else r"(?![a-zA-Z]|_\{?\d)"
+    return re.search(rf"(?<![\\a-zA-Z]){re.escape(symbol)}{after}", formulas)
+
+
+def test_each_symbol_stands_in_the_section_that_brings_it_in():
+    assert len(SYMBOLS) >= 50
+    lost = [(symbol, section) for _, found, _, _, section in SYMBOLS for symbol in found
+            if not has(FORMULAS.get(section, ""), symbol)]  # fmt: skip
+    assert lost == []
+
+
+def test_no_earlier_chapter_has_it():
+    """The first of the chapters that a symbol's rows name; chapters 0 and 1 count for what they bring in themselves."""
+    named = {}
+    for _, found, _, _, section in SYMBOLS:
+        for symbol in found:
+            named.setdefault(symbol, []).append(int(section[5:7]))
+    for symbol, chapters in named.items():
+        least = 0 if min(chapters) < 2 else 2
+        aside = ("#exercises", "#check-yourself", "#summary")
+        there = [int(address[5:7]) for address, formulas in FORMULAS.items()
+                 if address.startswith("book/") and not address.endswith(aside) and has(formulas, symbol)]  # fmt: skip
+        assert min(chapters) == min(n for n in there if n >= least), symbol
+
+
+# Glossary
+
+TERMS = glossary.terms(DOCS)
+
+
+def test_the_terms_are_many_and_in_order():
+    names = [term["term"].lower() for term in TERMS]
+    assert names == sorted(set(names))
+    assert len(names) >= 90
+    assert re.findall(r"^\[glossary\]$", PAGES["about/glossary.md"], re.M) == ["[glossary]"]
+
+
+@pytest.mark.parametrize(
+    ("name", "script"), [("japanese", r"[\u3040-\u30ff\u4e00-\u9fff]"), ("korean", r"[\uac00-\ud7a3]")]
+)
+def test_each_term_has_its_words_in_both_languages(name, script):
+    bare = {term["term"] for term in TERMS if not re.search(script, term[name])}
+    assert bare == {"AdaGrad", "Adam", "RMSprop", "im2col"}, "names that are the same everywhere"
+    assert not [term["term"] for term in TERMS if term["term"] in bare and term[name]]
+
+
+def test_no_word_stands_for_two_terms_but_where_the_editions_have_it_so():
+    twice = []
+    for name, comma in (("japanese", "、"), ("korean", ", ")):
+        words = [word for term in TERMS for word in term[name].split(comma) if word]
+        twice += sorted({word for word in words if words.count(word) > 1})
+    assert twice == ["教師データ"], "for the training data, and for the targets in them"
+
+
+def test_each_term_leads_to_a_section_that_speaks_of_it():
+    for term in TERMS:
+        text = SECTIONS[term["introduced"]].lower().replace("*", "")
+        assert [word for word in term["term"].lower().split() if word[:5] not in text] == [], term
+
+
+def test_what_readers_search_for_is_there():
+    text = glossary.glossary(TERMS, {f"{p.page}#{p.anchor}": p for p in PASSAGES}, "about/glossary.md")
+    for word in (
+        "softmax",
+        "損失関数",
+        "損失",
+        "活性化関数",
+        "誤差逆伝播法",
+        "손실 함수",
+        "손실함수",
+        "활성화함수",
+        "경사하강법",
+    ):
+        assert word in text
+    assert (
+        'loss function · <span lang="ja">損失関数</span> · '
+        '<span lang="ko">손실 함수, 손실함수</span> { #loss-function }\n'
+        ":   The function that says with one number how bad a network's outputs are. "
+        "[4.&nbsp;Loss functions](../book/04-learning.md#loss-functions)\n"
+    ) in text
+    assert "im2col { #im2col }" in text
+
+
+def test_a_term_without_a_section_breaks_the_build(tmp_path):
+    _, page, config, files = site(tmp_path)
+    (tmp_path / "docs" / "about" / "glossary.csv").write_text(
+        "term,japanese,korean,meaning,introduced\nslope,傾き,기울기,A rate.,book/09.md#a-first-section\n"
+    )
+    shown = glossary.on_page_markdown("# G\n\n[glossary]\n", page, config, files)
+    assert "## S\n\nslope · " in shown
+    (tmp_path / "docs" / "book" / "09.md").write_text("# 9. Title\n")
+    with pytest.raises(PluginError, match=r"slope: no section book/09\.md#a-first-section"):
+        glossary.on_page_markdown("# G\n\n[glossary]\n", page, config, files)
