@@ -56,8 +56,9 @@ def rows(docs):
 
 
 def passages(pages):
-    """The passages of pages given as {address: text}, in order."""
-    return [passage for page, text in pages.items() for passage in _passages(page, text)]
+    """The passages of pages given as {address: text}, those of the chapters first."""
+    in_order = sorted(pages.items(), key=lambda page: (not page[0].startswith("book/"), page[0]))
+    return [passage for page, text in in_order for passage in _passages(page, text)]
 
 
 def _passages(page, text):
@@ -127,7 +128,7 @@ def table(source, listed, shown, asserted, page):
             here = [passage for passage in shown if row["row"] in passage.rows]
             links = {link(passage, page): None for passage in here}
             by = [_breakable(f"{file}::{test}") for file, test, _ in asserted.get(row["row"], [])]
-            by += ["the page itself"] if any(map(checked, here)) else []
+            by += ["the page's own examples"] if any(map(checked, here)) else []
             status = f"<br> *{row['status']}*" if row["status"] != NUMBERLESS else ""
             by = f"<br>asserted by {', '.join(by)}" if by else ""
             out.append(f"| {row['row']}{status} | {row['what']} | {', '.join(links)}{by} |")

@@ -96,6 +96,8 @@ def test_a_passage_goes_to_the_next_mark_or_heading():
     assert {passage.chapter for passage in found.values()} == {"9. Title"}
     assert "0.25" in found["S0-01"].text
     assert "words" not in found["S0-03"].text
+    pages = {"about/a.md": "# A", "book/b.md": "# B"}
+    assert [passage.page for passage in rows.passages(pages) if passage.heading] == ["book/b.md", "about/a.md"]
     assert [rows.checked(found[name]) for name in ("S0-01", "S0-03", "S0-04")] == [True, False, False]
 
 
@@ -159,7 +161,7 @@ def site(tmp_path, listed="row,status,what,numbers\nS0-01,printed,It,0.25\nS0-02
 def test_the_line_becomes_a_table(tmp_path):
     table = rows.on_page_markdown(*site(tmp_path))
     assert "| S0-01<br> *printed* | It | [9.&nbsp;A first section](../book/09.md#a-first-section)<br>" in table
-    assert "test_<wbr>a.py::<wbr>test_<wbr>b</code>, the page itself |" in table
+    assert "test_<wbr>a.py::<wbr>test_<wbr>b</code>, the page's own examples |" in table
     assert "| S0-02 | Thing | [9.&nbsp;A first section](../book/09.md#a-first-section)<br>asserted by the page" in table
 
 
