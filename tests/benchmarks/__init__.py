@@ -1,7 +1,10 @@
 """Benchmarks: how long a step takes, beside the same step elsewhere. ``python -m tests.benchmarks``.
 
-A workload is a function ``workload(data, dtype)`` that returns its peers, ``{name: make}``; ``make(rows)``
-sets a peer up and returns its step, a function without arguments that takes one step and returns the loss. With
-`rows`, an iterator of row numbers, a peer learns from those rows, which is how the losses are compared before
-anything is timed; without, it draws its batches in its own fastest way. A peer that is not installed is left out.
+A `Task` says what is to be computed: a network, layer by layer, its first parameters, the data, the batch and the
+optimizer. Each peer has a file, ``with_<peer>.py``, which writes the task as that peer's own users would:
+``training(task)`` and ``predicting(task)`` return variants, ``{name: make}``, their names beginning with the column
+of the table that they stand for. ``make(rows)`` sets a variant up and returns its step, a function without arguments
+that does the work once and returns the loss, or the scores. With `rows`, an iterator of row numbers, it learns from
+those rows, which is how the results are compared before anything is timed; without, it draws its batches in its own
+fastest way. A peer that is not installed is left out.
 """

@@ -1,17 +1,17 @@
-"""Steps timed against each other: one process, one thread, turn by turn, medians."""
+"""Steps timed against each other: one process, one core, turn by turn, medians."""
 
 import contextlib
 import importlib.util
+import os
 from collections.abc import Callable, Iterable
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
 Step = Callable[[], Any]
-OURS = "nnfunc"
-FLOOR = "matrix products"
+XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 @contextlib.contextmanager
@@ -30,32 +30,59 @@ def one_thread():
         yield True
 
 
-def losses(step: Step, steps: int) -> np.ndarray:
-    return np.array([float(step()) for _ in range(steps)])
+def one_core() -> str:
+    """Keep the process on one core, before JAX and PyTorch count the cores there are; say what was done."""
+    os.environ.setdefault("XLA_FLAGS", XLA_ONE_THREAD)
+    if not hasattr(os, "sched_setaffinity"):
+        return "one thread a peer where it can be told so"
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    return "the process is kept on one core"
+
+
+def results(step: Step, count: int) -> np.ndarray:
+    """What `count` steps return; a step may take several at once, and says so in ``step.taken``."""
+    found = np.array([np.asarray(step()) for _ in range(0, count, takes(step))])
+    return found.reshape(-1, *found.shape[2:])[:count] if takes(step) > 1 else found
+
+
+def takes(step: Step) -> int:
+    return getattr(step, "taken", 1)
 
 
 def disagreement(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest relative difference of two runs' losses."""
-    return float(np.max(abs(one - other) / abs(one)))
+    """The largest difference of two runs' results, step by step, relative to the largest number of the step."""
+    one, other = (a.reshape(len(a), -1) for a in (one, other))
+    return float(np.max(abs(one - other).max(axis=1) / abs(one).max(axis=1)))
 
 
-def seconds(steps: dict[str, Step], rounds: int, count: int) -> dict[str, list[float]]:
-    """Seconds a step of each peer, round by round. Each round begins with another peer: none is always first."""
+def seconds(steps: dict[str, Step], rounds: int, target: float) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Seconds a step of each peer, round by round, and how many cores it kept busy.
+
+    A peer's turn lasts about `target` seconds. Each round begins with another peer: none is always first.
+    """
     taken: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        _run(step, count)
+    counts, busy, wall = {}, dict.fromkeys(steps, 0.0), dict.fromkeys(steps, 0.0)
+    for name, step in steps.items():
+        _run(step, 1)
+        counts[name] = max(1, round(target / min(_run(step, 1) for _ in range(3))))
+        _run(step, counts[name])
     for k in range(rounds):
         names = list(steps)
         for name in names[k % len(names) :] + names[: k % len(names)]:
-            taken[name].append(_run(steps[name], count))
-    return taken
+            start = process_time()
+            spent = _run(steps[name], counts[name])
+            busy[name] += process_time() - start
+            wall[name] += spent
+            taken[name].append(spent / counts[name] / takes(steps[name]))
+    return taken, {name: busy[name] / wall[name] for name in steps}
 
 
 def _run(step: Step, count: int) -> float:
     start = perf_counter()
     for _ in range(count):
-        step()
-    return (perf_counter() - start) / count
+        last = step()
+    np.asarray(last)  # a peer that only queues its work has to finish it
+    return perf_counter() - start
 
 
 def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:
@@ -64,18 +91,9 @@ def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:
 
 
 def best(taken: dict[str, list[float]], kind: str) -> str | None:
-    """The fastest variant of a peer: the name that begins with it and has the smallest median."""
-    names = [name for name in taken if name.startswith(kind)]
+    """The fastest variant of a peer: its name is the peer's, or begins with it and a colon."""
+    names = [name for name in taken if name.partition(":")[0] == kind]
     return min(names, key=lambda name: median(taken[name]), default=None)
-
-
-def row(title: str, taken: dict[str, list[float]], kinds: Iterable[str]) -> list[str]:
-    """One workload: our microseconds, and our time as a multiple of each peer's best variant."""
-    cells = [title, f"{median(taken[OURS]) * 1e6:.0f}"]
-    for kind in kinds:
-        name = best(taken, kind)
-        cells.append(f"{ratio(taken[OURS], taken[name]):.2f}" if name else "–")
-    return cells
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
