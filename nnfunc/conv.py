@@ -233,16 +233,17 @@ def conv2d(
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
     if x.shape[1] != W.shape[1]:
         raise ValueError(f"conv2d: x has {x.shape[1]} channels, W has {W.shape[1]} (x {x.shape}, W {W.shape})")
-    y = _correlate(x, W, win)
-    y += b[:, None, None]
+    y = _correlate(x, W, win, b)
     shape, dtype = y.shape, y.dtype
 
     def pullback(dy):
         dy = cotangent("conv2d", dy, shape, dtype)
-        dW = np.zeros((len(W), W[0].size), dtype)
+        dW, db = np.zeros((len(W), W[0].size), dtype), np.zeros(len(W), dtype)
         for part in _chunks(len(x)):
-            dW += (_rows(dy[part]) @ _unfold(x[part], win).swapaxes(1, 2)).sum(axis=0)
-        return _conv_dx(dy, W, x.shape, win) if dx else None, dW.reshape(W.shape), dy.sum(axis=(0, 2, 3))
+            rows = _rows(dy[part])
+            dW += _product(rows, _unfold(x[part], win))
+            db += rows.sum(axis=(0, 2))
+        return _conv_dx(dy, W, x.shape, win) if dx else None, dW.reshape(W.shape), db
 
     return y, pullback
 
@@ -253,17 +254,25 @@ def _conv_dx(dy: Array, W: Array, x_shape: tuple[int, ...], win: _Windows) -> Ar
     pad_h, pad_w = win.h - 1 - win.pad_h, win.w - 1 - win.pad_w
     if win.stride_h == win.stride_w == 1 and min(pad_h, pad_w) >= 0 and F <= 2 * C:
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
-        return _correlate(dy, turned, win._replace(pad_h=pad_h, pad_w=pad_w, out_h=x_shape[2], out_w=x_shape[3]))
+        return _correlate(dy, turned, win._replace(pad_h=pad_h, pad_w=pad_w, out_h=x_shape[2], out_w=x_shape[3]), 0)
     return _fold(W.reshape(F, -1).T @ _rows(dy), x_shape, win)
 
 
-def _correlate(x: Array, W: Array, win: _Windows) -> Array:
+def _correlate(x: Array, W: Array, win: _Windows, b: Any) -> Array:
     """Apply the filters at every place, some images at a time, so that their columns stay in the cache."""
-    W_rows = W.reshape(len(W), -1)
+    W_rows, b = W.reshape(len(W), -1), np.reshape(b, (-1, 1))
     y = np.empty((len(x), len(W), win.out_h * win.out_w), np.result_type(x, W))
     for part in _chunks(len(x)):
         np.matmul(W_rows, _unfold(x[part], win), out=y[part])
+        y[part] += b
     return y.reshape(len(x), len(W), win.out_h, win.out_w)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Return the sum of a_n b_n^T over the images n. BLAS wants a transposed copy: of the smaller one."""
+    if a.shape[1] > b.shape[1]:
+        return (a @ b.swapaxes(1, 2)).sum(axis=0)
+    return (b @ np.ascontiguousarray(a.swapaxes(1, 2))).sum(axis=0).T
 
 
 def _chunks(N: int) -> Iterator[slice]:
@@ -321,21 +330,21 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     x, _ = floating("max_pool2d", x)
     win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
     padded = _padded(x, win, -np.inf)
-    first, *others = win.places()
-    y = padded[first].copy()
-    for place in others:
-        np.maximum(y, padded[place], out=y)
+    seen = np.stack([padded[place] for place in win.places()])
+    y = seen.max(axis=0)
+    wins, free = seen == y, np.ones(y.shape, bool)
+    for won in wins:  # among equal pixels only the first
+        won &= free
+        free ^= won
+    x_shape, padded_shape, shape, dtype = x.shape, padded.shape, y.shape, y.dtype
+    apart = win.stride_h >= win.h and win.stride_w >= win.w
 
     def pullback(dy):
-        dy = cotangent("max_pool2d", dy, y.shape, y.dtype)
-        dx = np.zeros_like(padded)
-        free = np.ones(y.shape, bool)
-        for place in win.places():
-            wins = padded[place] == y
-            wins &= free
-            free ^= wins
-            dx[place] += dy * wins
-        return (_inner(dx, x.shape, win),)
+        dy = cotangent("max_pool2d", dy, shape, dtype)
+        dx = np.zeros(padded_shape, dtype)
+        for place, won in zip(win.places(), wins, strict=True):
+            dx[place] = dy * won if apart else dx[place] + dy * won
+        return (_inner(dx, x_shape, win),)
 
     return y, pullback
 
@@ -441,9 +450,13 @@ def _inner(padded: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
 
 
 def _unfold(x: Array, win: _Windows) -> Array:
-    views = np.lib.stride_tricks.sliding_window_view(_padded(x, win, 0.0), (win.h, win.w), axis=(2, 3))
-    views = views[:, :, :: win.stride_h, :: win.stride_w]
-    return views.transpose(0, 1, 4, 5, 2, 3).reshape(len(x), x.shape[1] * win.h * win.w, win.out_h * win.out_w)
+    """Lay out what each pixel of the filter sees: a view with strides of its own, which reshape then copies."""
+    x = _padded(x, win, 0.0)
+    (N, C, _, _), (n, c, h, w) = x.shape, x.strides
+    seen = np.lib.stride_tricks.as_strided(
+        x, (N, C, win.h, win.w, win.out_h, win.out_w), (n, c, h, w, h * win.stride_h, w * win.stride_w), writeable=False
+    )
+    return seen.reshape(N, C * win.h * win.w, win.out_h * win.out_w)
 
 
 def _fold(col: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:

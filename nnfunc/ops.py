@@ -228,8 +228,7 @@ def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tupl
     def pullback(dy):
         dy = cotangent("affine", dy, shape, dtype)
         flat_x, flat_dy = _flat(xp, x), _flat(xp, dy)
-        ones = xp.ones(flat_dy.shape[0], dtype=dy.dtype)  # a matrix product adds rows faster than a sum does
-        return dy @ W.T if dx else None, flat_x.T @ flat_dy, ones @ flat_dy
+        return dy @ W.T if dx else None, flat_x.T @ flat_dy, _sums(xp, flat_dy)
 
     return y, pullback
 
@@ -532,14 +531,15 @@ def normalize(
             f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
             "wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice"
         )
-    axes, shape = ((0,), (1, -1)) if x.ndim == 2 else ((0, 2, 3), (1, -1, 1, 1))
+    shape = (1, -1) if x.ndim == 2 else (1, -1, 1, 1)
     own = mean is None
     if own:
         check_some("batch_norm", "x", x)
-        mean = xp.mean(x, axis=axes)
+        m = x.size // x.shape[1]
+        mean = _sums(xp, x) / m
     x_hat = x - xp.reshape(mean, shape)
     if own:
-        var = xp.mean(x_hat * x_hat, axis=axes)
+        var = _sums(xp, x_hat * x_hat) / m
     scale = 1 / (var + float(eps)) ** 0.5
     x_hat *= xp.reshape(scale, shape)
     y = x_hat * xp.reshape(gamma, shape)
@@ -548,10 +548,9 @@ def normalize(
 
     def pullback(dy):
         dy = cotangent("batch_norm", dy, x_hat.shape, dtype)
-        dgamma, dbeta = xp.sum(dy * x_hat, axis=axes), xp.sum(dy, axis=axes)
+        dgamma, dbeta = _sums(xp, dy * x_hat), _sums(xp, dy)
         dx = dy
         if own:
-            m = x_hat.size // x_hat.shape[1]
             dx = dx - x_hat * xp.reshape(dgamma / m, shape)
             dx -= xp.reshape(dbeta / m, shape)
         return dx * xp.reshape(gamma * scale, shape), dgamma, dbeta
@@ -811,6 +810,11 @@ def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 
 def _flat(xp: Any, x: Array) -> Array:
     return x if x.ndim == 2 else xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _sums(xp: Any, x: Array) -> Array:
+    """Sum over all axes but the second. A matrix product adds rows faster than a sum does."""
+    return xp.ones(x.shape[0], dtype=x.dtype) @ x if x.ndim == 2 else xp.sum(x, axis=(0, 2, 3))
 
 
 def _expected(xp: Any, t: Array, log_y: Array) -> Any:

@@ -110,6 +110,8 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Callable[..., tuple[Array, ...
                 for name, p in params.items()
             }
             params, *memory = ({name: arrays[k] for name, arrays in new.items()} for k in range(len(slots) + 1))
+            if t % 64 == 0:
+                memory = [{name: _flushed(a) for name, a in slot.items()} for slot in memory]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
 
         return Optimizer(init, step)
@@ -126,6 +128,14 @@ def _matching(params: Params, grads: Params) -> Params:
         if p.shape != grads[name].shape:
             raise ValueError(f"step: {name} has shape {p.shape}, its gradient {grads[name].shape}")
     return {name: g if g.dtype == params[name].dtype else _like(g, params[name]) for name, g in grads.items()}
+
+
+def _flushed(a: Array) -> Array:
+    """Return zero for what is about to become a subnormal number, with which processors reckon slowly."""
+    a, xp = array(a)
+    if not xp.isdtype(a.dtype, "real floating"):
+        return a
+    return a * xp.astype(xp.asarray(xp.abs(a) > 1024 * xp.finfo(a.dtype).smallest_normal), a.dtype)
 
 
 def _like(g: Array, p: Array) -> Array:
@@ -411,9 +421,17 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
 
     @per_array(lr, "m", "v")
     def rule(p, g, m, v, *, lr, t):
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * (g * g)
-        return p - lr * (m / (1 - beta1**t)) / ((v / (1 - beta2**t)) ** 0.5 + eps), m, v
+        m = beta1 * m
+        m += (1 - beta1) * g
+        v = beta2 * v
+        v += (1 - beta2) * (g * g)
+        root = (1 - beta2**t) ** 0.5  # above and below the line, so that neither m nor v need be divided
+        new = v**0.5
+        new += eps * root
+        new = m / new
+        new *= -lr * root / (1 - beta1**t)
+        new += p
+        return new, m, v
 
     return rule
 

@@ -354,6 +354,37 @@ def sources_adam(p, grads, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
         yield p
 
 
+def lit_once(optimizer, slot, steps, dtype):
+    """A weight that has a gradient at the first step alone, beside one that always has: how often was its memory subnormal?"""
+    params, subnormal = {"w": np.array([0.5, 0.25], dtype)}, 0
+    opt = optimizer.init(params)
+    for t in range(steps):
+        params, opt = optimizer.step(params, {"w": np.array([0 if t else 1e-3, 1e-3], dtype)}, opt)
+        subnormal += 0 < abs(opt[slot]["w"][0]) < np.finfo(dtype).smallest_normal
+    return params["w"], opt[slot]["w"], subnormal
+
+
+@pytest.mark.parametrize(
+    ("name", "slot", "steps", "dtype"),
+    [
+        ("momentum", "v", 1000, np.float32),
+        ("nesterov", "v", 1000, np.float32),
+        ("rmsprop", "h", 8000, np.float32),
+        ("adam", "m", 1000, np.float32),
+        ("adam", "m", 7500, np.float64),
+    ],
+)
+def test_memory_that_fades_becomes_zero_before_it_becomes_subnormal(name, slot, steps, dtype, monkeypatch):
+    """Processors reckon with subnormal numbers many times more slowly. The weights do not notice."""
+    w, memory, subnormal = lit_once(getattr(nn, name)(), slot, steps, dtype)
+    assert (subnormal, memory[0]) == (0, 0)
+    assert memory[1] != 0
+    monkeypatch.setattr("nnfunc.optimizers._flushed", lambda a: a)
+    slow, _, subnormal = lit_once(getattr(nn, name)(), slot, steps, dtype)
+    assert subnormal > 10
+    assert np.array_equal(w, slow)
+
+
 @pytest.mark.rows("S3-35")
 def test_adam_of_the_sources_is_algorithm_1_with_a_larger_eps_at_first():
     start, grads = oracle["problem"]()
