@@ -2,38 +2,19 @@
 
 import hashlib
 import html
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mkdocs", reason="building the site needs the book extra")
-for needed in ("material", "mkdocstrings_handlers", "mkdocs_jupyter", "math_core", "ziamath", "brotli"):
-    pytest.importorskip(needed, reason="building the site needs the book extra")
-
 ROOT = Path(__file__).parents[2]
 CHECK = Path(__file__).with_name("check_site.py")
-
-
-def build(target, **more):
-    env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS"}
-    env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])} | more
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return target
 
 
 def check(site):
     done = subprocess.run([sys.executable, str(CHECK), str(site)], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("site") / "first")
 
 
 def test_nothing_is_dead_foreign_unseen_raw_or_heavy(site):
@@ -64,7 +45,7 @@ def test_the_page_about_tests_shows_its_listing_and_no_directive_in_it(site):
     assert text.count("doctest: +IGNORE_UNICODE") == 1, "in the prose, not in the block"
 
 
-def test_two_builds_are_the_same_to_the_byte(site, tmp_path):
+def test_two_builds_are_the_same_to_the_byte(site, build, tmp_path):
     def digests(folder):
         return {
             p.relative_to(folder): hashlib.sha256(p.read_bytes()).digest() for p in folder.rglob("*") if p.is_file()

@@ -1,0 +1,33 @@
+"""The site, built once for all tests that look at it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("mkdocs", "material", "mkdocstrings_handlers", "mkdocs_jupyter", "math_core", "ziamath", "brotli")
+
+
+@pytest.fixture(scope="session")
+def build():
+    """build(target, **environment) builds the site strictly, without its labs' results, and returns target."""
+    for name in NEEDED:
+        pytest.importorskip(name, reason="building the site needs the book extra")
+
+    def build(target, **more):
+        env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS"}
+        env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])}
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
+        done = subprocess.run(command, cwd=ROOT, env=env | more, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return target
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def site(build, tmp_path_factory):
+    return build(tmp_path_factory.mktemp("site") / "first")

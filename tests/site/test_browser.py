@@ -1,0 +1,209 @@
+"""The site in a real browser: each page by day and by night, wide and on a phone, and what a reader does with it."""
+
+import doctest
+import functools
+import http.server
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the browser extra")
+
+DOCS = Path(__file__).parents[2] / "docs"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PAGES = sorted(
+    "".join(f"{part}/" for part in path.relative_to(DOCS).with_suffix("").parts if part != "index")
+    for path in DOCS.rglob("*.md")
+)
+LOOKS = [("light", "default", 1280), ("dark", "slate", 360)]
+SIZES = [1280, 360]
+PATIENCE = 180_000  # milliseconds: a busy machine is slow, and that is no failure
+
+# What a page shows that it should not; boxes are opened first, since what they hold must fit as well.
+FAULTS = """
+async () => {
+    document.querySelectorAll("details").forEach(box => { box.open = true })
+    await document.fonts.ready
+    const faults = [], seen = element => element.getBoundingClientRect().width * element.getBoundingClientRect().height
+    const width = document.documentElement.clientWidth
+    if (document.documentElement.scrollWidth > width) {
+        const content = [...document.querySelectorAll("article *")]
+        const far = content.find(element => element.getBoundingClientRect().right > width && !element.closest("pre"))
+        faults.push(`scrolls sideways to ${document.documentElement.scrollWidth}, ${far?.outerHTML.slice(0, 99)}`)
+    }
+    for (const math of document.querySelectorAll("article math"))
+        if (!seen(math)) faults.push(`not to be seen: ${math.textContent}`)
+    if (document.querySelector("article math")) {
+        const font = [...document.fonts].find(font => font.family.includes("STIX Two Math"))
+        if (font?.status != "loaded") faults.push(`the formulas' font is ${font?.status}`)
+    }
+    for (const picture of document.querySelectorAll("article img, article figure svg")) {
+        if (!(picture.getAttribute("alt") ?? picture.getAttribute("aria-label") ?? "").trim())
+            faults.push(`no alternative text: ${picture.outerHTML.slice(0, 99)}`)
+        if (!seen(picture)) faults.push(`not to be seen: ${picture.outerHTML.slice(0, 99)}`)
+    }
+    return faults
+}
+"""
+FOCUS = """
+() => {
+    const element = document.activeElement
+    const shown = element.matches("input.md-option") ? element.nextElementSibling : element
+    const style = getComputedStyle(shown), box = shown.getBoundingClientRect()
+    const visible = style.outlineStyle != "none" && parseFloat(style.outlineWidth) > 0 && box.width * box.height > 0
+    return [element == document.body ? "" : shown.outerHTML.slice(0, 120), visible]
+}
+"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; it ends with this file, since its event loop runs as long as it does."""
+    with playwright.sync_playwright() as driver:
+        path = next(filter(None, map(shutil.which, CHROMIUM)), driver.chromium.executable_path)
+        if not Path(path).exists():
+            pytest.skip("no Chromium here; Debian has it as `chromium`")
+        chromium = driver.chromium.launch(executable_path=path)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(browser, site):
+    """Where the built site is served."""
+    handler = functools.partial(Quiet, directory=site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def tabs(browser, address):
+    """A tab by day and a tab by night, each with the list of what went wrong in it.
+
+    They get an empty index to search, since Material reads the whole of it on every page.
+    """
+    empty = {"config": {"lang": ["en"], "separator": " ", "pipeline": [], "fields": {}}, "docs": []}
+    opened = {}
+    for look, _, width in LOOKS:
+        context = browser.new_context(
+            color_scheme=look, reduced_motion="reduce", viewport={"width": width, "height": 800}
+        )
+        context.set_default_timeout(PATIENCE)
+        context.route("**/search_index.json", lambda route: route.fulfill(json=empty))
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        tab, wrong = context.new_page(), []
+        tab.on("console", lambda said, wrong=wrong: said.type in ("error", "warning") and wrong.append(said.text))
+        tab.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
+        tab.on("request", lambda r, wrong=wrong: r.url.startswith(("data:", address)) or wrong.append(f"asks {r.url}"))
+        tab.on("response", lambda r, wrong=wrong: r.status < 400 or wrong.append(f"{r.status} {r.url}"))
+        opened[look] = tab, wrong
+    return opened
+
+
+@pytest.fixture
+def tab(tabs):
+    """The tab by day, at its full width."""
+    tab, _ = tabs["light"]
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    return tab
+
+
+def visit(tab, url):
+    assert tab.goto(url).ok, url
+    tab.wait_for_function("document.body.hasAttribute('data-md-color-scheme')")
+
+
+@pytest.mark.parametrize(("look", "scheme", "width"), LOOKS, ids=["light", "dark"])
+@pytest.mark.parametrize("page", [*PAGES, "404.html"], ids=lambda page: page or "home")
+def test_a_page_is_whole_by_day_and_by_night_wide_and_on_a_phone(tabs, address, page, look, scheme, width):
+    tab, wrong = tabs[look]
+    wrong.clear()
+    faults = []
+    for size in sorted(SIZES, reverse=width == max(SIZES)):
+        tab.set_viewport_size({"width": size, "height": 800})
+        if size == width:
+            visit(tab, address + page)
+            assert tab.locator("body").get_attribute("data-md-color-scheme") == scheme
+        faults += [f"{size}: {fault}" for fault in tab.evaluate(FAULTS)]
+    assert faults + wrong == []
+
+
+@pytest.mark.parametrize("page", ["book/05-backpropagation/", "reference/ops/"])
+def test_formulas_are_set_in_the_sites_own_font(tab, address, page):
+    visit(tab, address + page)
+    tab.evaluate(FAULTS)
+    protocol = tab.context.new_cdp_session(tab)
+    protocol.send("DOM.enable")
+    protocol.send("CSS.enable")
+    root = protocol.send("DOM.getDocument", {"depth": 0})["root"]["nodeId"]
+    formulas = protocol.send("DOM.querySelectorAll", {"nodeId": root, "selector": "article math"})["nodeIds"]
+    fonts = {
+        (font["familyName"], font["isCustomFont"])
+        for formula in formulas
+        for font in protocol.send("CSS.getPlatformFontsForNode", {"nodeId": formula})["fonts"]
+    }
+    protocol.detach()
+    assert len(formulas) > 10
+    assert fonts == {("STIX Two Math", True)}
+
+
+@pytest.mark.parametrize("page", ["index", "book/05-backpropagation"])
+def test_the_copy_button_takes_what_can_be_typed(tab, address, page):
+    text = (DOCS / f"{page}.md").read_text("utf-8")
+    blocks = re.findall(r"(?ms)^([ \t]*)```pycon\n(.*?)^\1```$", text)
+    typed = ["".join(example.source for example in doctest.DocTestParser().get_examples(body)) for _, body in blocks]
+    assert any(doctest.DocTestParser().get_examples(body)[-1].want for _, body in blocks)
+    visit(tab, address + page.removesuffix("index"))
+    tab.evaluate(FAULTS)
+    copied = []
+    for block in tab.locator("pre:has(.gp)").all():
+        block.locator("xpath=..").locator("[data-clipboard-target]").evaluate("button => button.click()")
+        tab.wait_for_function("navigator.clipboard.readText().then(text => text != '-')")
+        copied.append(tab.evaluate("navigator.clipboard.readText()"))
+        tab.evaluate("navigator.clipboard.writeText('-')")
+    assert copied == [re.sub(r"[ \t]*#[ \t]*doctest:.*", "", code).rstrip("\n") for code in typed]
+
+
+@pytest.mark.parametrize(
+    ("word", "page"),
+    [
+        ("softmax", "reference/functions/"),
+        ("損失関数", "about/glossary/"),
+        ("손실함수", "about/glossary/"),
+    ],
+)
+def test_the_search_finds_a_word_in_three_languages(browser, address, word, page):
+    with browser.new_context() as context:
+        context.set_default_timeout(PATIENCE)
+        tab = context.new_page()
+        visit(tab, address)
+        tab.locator("input.md-search__input").click()
+        tab.locator("input.md-search__input").fill(word)
+        tab.locator(".md-search-result__meta", has_text="matching document").wait_for()
+        found = tab.locator("a.md-search-result__link").evaluate_all("links => links.map(link => link.pathname)")
+    assert f"/{page}" in found
+
+
+@pytest.mark.parametrize("page", ["", "book/05-backpropagation/", "reference/functions/"])
+def test_whoever_uses_the_keyboard_sees_where_they_are(tab, address, page):
+    visit(tab, address + page)
+    reached = []
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        reached.append(tuple(tab.evaluate(FOCUS)))
+    reached = [where for where in reached if where[0]]
+    assert len(set(reached)) > 20
+    assert [where for where, visible in reached if not visible] == []
+    assert "md-skip" in reached[0][0]
