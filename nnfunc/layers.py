@@ -224,7 +224,8 @@ def serial(*layers: Layer) -> Layer:
 
 def _note(error: ValueError, layers: tuple[Layer, ...], i: int, what: str, x: Any) -> None:
     name = getattr(layers[i], "__name__", repr(layers[i]))
-    error.add_note(f"in layer {i} of {len(layers)}: {name}, {what} shape {getattr(x, 'shape', ())}")
+    shape = f"{what} shape {x.shape}" if hasattr(x, "shape") else f"{what} a {type(x).__name__}"
+    error.add_note(f"in layer {i} of {len(layers)}: {name}, {shape}")
 
 
 def affine(i: int) -> Layer:

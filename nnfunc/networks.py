@@ -312,12 +312,11 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         params = {name: np.asarray(p, dtype=np.float64) for name, p in params.items()}
         x = np.asarray(x)
         x = x.astype(np.float64, copy=False) if x.dtype.kind == "f" else x
+        scores, _, stats = net(params, x, mode._replace(grad=False))  # says where, if something does not fit
         chain = list(_leaves(net, params, mode._replace(grad=False)))
-        inputs, stats = [x], {}
+        inputs = [x]
         for layer, inner in chain:
-            y, _, new = layer(params, inputs[-1], inner)
-            inputs.append(y)
-            stats = stats | new
+            inputs.append(layer(params, inputs[-1], inner)[0])
 
         def rest(k, params, x):
             for layer, inner in chain[k:]:
@@ -341,7 +340,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         for name in params.keys() - grads:
             k = users[name][0]
             grads |= numerical_gradient(lambda p, k=k: rest(k, params | p, inputs[k]), {name: params[name]}, h)
-        return loss(inputs[-1], t)[0], {name: grads[name] for name in params}, stats
+        return loss(scores, t)[0], {name: grads[name] for name in params}, stats
 
     return grad
 

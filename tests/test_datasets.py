@@ -404,6 +404,7 @@ def test_no_part_may_be_empty(pairs, validation):
 
 def test_data_and_labels_of_unequal_length_are_refused(pairs):
     x, t = pairs
-    for call in (nn.shuffle, lambda x, t, seed: nn.train_validation_split(x, t, 10, seed)):
-        with pytest.raises(ValueError, match=r"^shuffle: x has 1000 samples, t has 999$"):
+    split = lambda x, t, seed: nn.train_validation_split(x, t, 10, seed)
+    for name, call in (("shuffle", nn.shuffle), ("train_validation_split", split)):
+        with pytest.raises(ValueError, match=rf"^{name}: x has 1000 samples, t has 999$"):
             call(x, t[:-1], 0)

@@ -688,6 +688,16 @@ DEEP = serial(layers.flatten, serial(affine(1), layers.relu), affine(2))
             "affine(W1, b1): params has no b1; it has W1",
             ["in layer 0 of 1: affine(W1, b1), input shape (1, 3)"],
         ),
+        (
+            lambda: nn.predict(nn.mlp(), PARAMS, [[1.0, 2.0]]),
+            "affine: x has 2 features, W has 3 rows (x (1, 2), W (3, 4))",
+            ["in layer 0 of 3: affine(W1, b1), input a list"],
+        ),
+        (
+            lambda: nn.numerical_value_and_grad(nn.mlp(), ops.softmax_cross_entropy)(PARAMS, zeros(8, 5), LABELS),
+            "affine: x has 5 features, W has 3 rows (x (8, 5), W (3, 4))",
+            ["in layer 0 of 3: affine(W1, b1), input shape (8, 5)"],
+        ),
     ],
 )
 def test_notes(run, message, notes):

@@ -325,3 +325,15 @@ def test_check_vjp_tells_how_far_apart_the_two_are():
 def test_check_vjp_lets_the_right_one_pass_at_every_scale(seed, scale):
     right = op(lambda x: scale * x**2, lambda x, dy: 2 * scale * dy * x)
     assert max(nn.check_vjp(right, (BATCH,), seed)) < 1e-6
+
+
+def test_check_vjp_does_not_draw_what_its_caller_drew_from_the_same_seed():
+    """Batch norm's gradient along its own input is next to nothing, so that w = x would find nothing but rounding."""
+    drawn = []
+    x = np.random.default_rng(0).standard_normal((5, 4))
+
+    def op(x):
+        return x, lambda w: (drawn.append(w) or w,)
+
+    nn.check_vjp(op, [x])
+    assert not np.allclose(drawn[0], x)

@@ -355,7 +355,7 @@ def sources_adam(p, grads, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
 
 
 def lit_once(optimizer, slot, steps, dtype):
-    """A weight that has a gradient at the first step alone, beside one that always has: how often was its memory subnormal?"""
+    """One weight has a gradient at the first step alone, the other always: how often was the memory subnormal?"""
     params, subnormal = {"w": np.array([0.5, 0.25], dtype)}, 0
     opt = optimizer.init(params)
     for t in range(steps):

@@ -335,6 +335,8 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
     >>> len(train[0]), len(validation[0])
     (8, 2)
     """
+    if len(x) != len(t):
+        raise ValueError(f"train_validation_split: x has {len(x)} samples, t has {len(t)}")
     n = validation if isinstance(validation, (int, np.integer)) else round(float(validation) * len(x))
     if not 0 < n < len(x):
         raise ValueError(
