@@ -1,97 +1,110 @@
-"""Prints tables of ratios: ``python -m tests.benchmarks [--quick] [--json FILE] [workload ...]``."""
+"""Prints tables of ratios: ``python -m tests.benchmarks [--quick] [--growth] [--json FILE] [workload ...]``."""
 
 import argparse
-import contextlib
-import datetime
-import importlib.metadata
 import json
-import platform
-import re
 import sys
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
 import nnfunc as nn
 
-from . import dense, timing
-from .dense import FLOOR
+from . import conv, dense, growth, numerical, record, timing
 from .task import peers, rows
 from .with_nnfunc import NAME as OURS
 
-DENSE = ("training", dense.training_products)
+DENSE, CONV = ("training", dense.training_products), ("training", conv.training_products)
 WORKLOADS = {
     "W1 sigmoid": (partial(dense.w1, "sigmoid"), *DENSE),
     "W1 relu": (partial(dense.w1, "relu"), *DENSE),
     "W2": (dense.w2, *DENSE),
     "W3": (dense.w3, *DENSE),
+    "W4": (conv.w4, *CONV),
+    "W4b": (conv.w4b, *CONV),
     "W5": (dense.w5, "predicting", dense.predicting_products),
 }
-ONLY_FLOAT32 = {"W5"}
-COLUMNS = (
-    "torch eager",
-    "torch channels_last",
-    "torch.compile",
-    "jax.jit",
-    "jax scan",
-    "scikit-learn",
-    "HIPS autograd",
-    FLOOR,
-)
+NUMERICAL = "W6"
+ONLY_FLOAT32 = {"W4", "W4b", "W5"}
 # Longer runs part in float32: sooner or later a number close to zero falls on the other side of a ReLU's kink.
 CHECKED, CLOSE = 10, {"float32": 1e-5, "float64": 1e-9}
+# In the deep convnet at once: rounding chooses among the equal numbers of a black patch, over which its pools lie.
+CLOSE_DEEP = {"float32": 1e-2, "float64": 1e-9}
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("workloads", nargs="*", help=f"which of {', '.join(WORKLOADS)}; all if none is named")
-    parser.add_argument("--quick", action="store_true", help="float32 only, fewer rounds, under two minutes")
+    known = ", ".join([*WORKLOADS, NUMERICAL])
+    parser.add_argument("workloads", nargs="*", help=f"which of {known}; all if none is named")
+    parser.add_argument("--quick", action="store_true", help="under two minutes: float32 only, fewer rounds")
+    parser.add_argument("--growth", action="store_true", help="also the time over batch size and over width")
     parser.add_argument("--rounds", type=int, help="rounds of which the median is taken; 15, with --quick 7")
     parser.add_argument("--json", type=Path, help="a file for the record of everything measured")
+    parser.add_argument("--page", type=Path, help="a page whose tables are to be made of the record")
     arguments = parser.parse_args(argv)
-    chosen = [name for name in WORKLOADS if not arguments.workloads or any(w in name for w in arguments.workloads)]
     rounds, target = arguments.rounds or (7 if arguments.quick else 15), 0.03 if arguments.quick else 0.1
-    cores = timing.one_core()
+
+    def chosen(name):
+        return not arguments.workloads or any(wanted in name for wanted in arguments.workloads)
+
+    found = {"circumstances": record.circumstances() | {"cores": timing.one_core(), "rounds": rounds}}
     with timing.one_thread():
         data, _ = nn.load_mnist()
-        record = {"rows": [*measure(chosen, data, ["float32", "float64"][: 2 - arguments.quick], rounds, target)]}
-    record["circumstances"] = circumstances() | {"cores": cores, "rounds": rounds}
-    print(shown(record))
+        dtypes = ["float32"] if arguments.quick else ["float32", "float64"]
+        found["rows"] = [*measure([*filter(chosen, WORKLOADS)], data, dtypes, rounds, target, arguments.quick)]
+        if chosen(NUMERICAL):
+            say(NUMERICAL)
+            turns = 1 if arguments.quick else 3
+            found["numerical"] = [numerical.measure(name, data, turns) for name in numerical.NETWORKS]
+        if arguments.growth:
+            say("growth")
+            found["parts"] = growth.parts(data, rounds, target)
+            found["growth"] = growth.measure(data, 7, target / 2)
+    print(record.tables(found))
     if arguments.json:
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if arguments.page:
+        text = arguments.page.read_text(encoding="utf-8")
+        arguments.page.write_text(record.in_page(text, found), encoding="utf-8")
 
 
-def measure(names, data, dtypes, rounds, target):
+def say(what):
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+def measure(names, data, dtypes, rounds, target, quick):
     for dtype in dtypes:
         for name in names:
             if dtype == "float32" or name not in ONLY_FLOAT32:
-                print(f"{name}, {dtype} ...", file=sys.stderr, flush=True)
-                yield {"workload": name, "dtype": dtype} | workload(*WORKLOADS[name], data, dtype, rounds, target)
+                say(f"{name}, {dtype}")
+                left_out = "torch.compile" if quick and name in ONLY_FLOAT32 else None
+                if left_out and name != "W5":
+                    say(f"  without {left_out}, whose compiler takes too long for a quick look")
+                yield {"workload": name, "dtype": dtype} | workload(name, data, dtype, rounds, target, left_out)
 
 
-def workload(make_task, doing, floor, data, dtype, rounds, target):
+def workload(name, data, dtype, rounds, target, left_out=None):
+    make_task, doing, floor = WORKLOADS[name]
     task = make_task(data, np.dtype(dtype).type)
-    found = peers(task, doing)
-    compare(task, doing, found)
+    found = {k: make for k, make in peers(task, doing).items() if k.partition(":")[0] != left_out}
+    compare(name, task, found)
     steps = {name: make() for name, make in (found | floor(task)).items()}
     return row(*timing.seconds(steps, rounds, target))
 
 
 def row(taken, cores):
-    variants = {column: timing.best(taken, column) for column in COLUMNS}
+    variants = {column: timing.best(taken, column) for column in record.COLUMNS}
     return {
-        "microseconds": {name: median(seconds) * 1e6 for name, seconds in taken.items()},
+        "microseconds": timing.typical(taken),
         "ratios": {column: name and timing.ratio(taken[OURS], taken[name]) for column, name in variants.items()},
         "variants": variants,
         "cores": cores,
     }
 
 
-def compare(task, doing, found):
-    close = CLOSE[task.x.dtype.name]
-    if doing == "training":
+def compare(name, task, found):
+    close = (CLOSE_DEEP if name == "W4b" else CLOSE)[task.x.dtype.name]
+    if WORKLOADS[name][1] == "training":
         check({name: partial(make, rows=rows(task)) for name, make in found.items()}, CHECKED, close)
     else:
         check(found, 1, close, probabilities)
@@ -109,43 +122,6 @@ def check(peers, count, tolerance, comparable=lambda results: results):
 def probabilities(y):
     """What scikit-learn predicts; all others give scores."""
     return y if np.allclose(y.sum(axis=-1), 1) else nn.softmax(y)
-
-
-def shown(record):
-    columns = [column for column in COLUMNS if any(row["ratios"][column] for row in record["rows"])]
-    heads = ["", "nnfunc, µs", *(f"÷ {column}" for column in columns)]
-    parts = [", ".join(f"{key} {value}" for key, value in record["circumstances"].items())]
-    for dtype in dict.fromkeys(row["dtype"] for row in record["rows"]):
-        rows = [row for row in record["rows"] if row["dtype"] == dtype]
-        cells = (
-            [row["workload"], f"{row['microseconds'][OURS]:.0f}", *(cell(row["ratios"][column]) for column in columns)]
-            for row in rows
-        )
-        best = (f"- {row['workload']}: {'; '.join(v for v in row['variants'].values() if v)}" for row in rows)
-        parts += [f"## {dtype}", timing.table(heads, cells), "Variants:", "\n".join(best)]
-    busy = [cores for row in record["rows"] for cores in row["cores"].values()]
-    return "\n\n".join([*parts, f"Processor time by wall time, all peers: {min(busy):.2f} to {max(busy):.2f}"])
-
-
-def cell(ratio):
-    return "–" if ratio is None else f"{ratio:.2f}"
-
-
-def circumstances():
-    """What the numbers depend on."""
-    known = {"date": str(datetime.date.today()), "processor": processor(), "Python": platform.python_version()}
-    for package in ("numpy", "torch", "jax", "scikit-learn", "autograd"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            known[package] = importlib.metadata.version(package)
-    return known
-
-
-def processor():
-    """The processor's name, as far as the system tells."""
-    with contextlib.suppress(OSError):
-        names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-        return names[0] if names else platform.machine()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ def seconds(steps: dict[str, Step], rounds: int, target: float) -> tuple[dict[st
     return taken, {name: busy[name] / wall[name] for name in steps}
 
 
+def typical(taken: dict[str, list[float]]) -> dict[str, float]:
+    """Medians, in microseconds."""
+    return {name: median(seconds) * 1e6 for name, seconds in taken.items()}
+
+
 def _run(step: Step, count: int) -> float:
     start = perf_counter()
     for _ in range(count):
