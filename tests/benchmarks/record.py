@@ -11,16 +11,16 @@ from .dense import FLOOR
 from .timing import table
 from .with_nnfunc import NAME as OURS
 
-COLUMNS = (
-    "torch eager",
-    "torch channels_last",
-    "torch.compile",
-    "jax.jit",
-    "jax scan",
-    "scikit-learn",
-    "HIPS autograd",
-    FLOOR,
-)
+COLUMNS = {
+    "torch eager": "PyTorch eager",
+    "torch channels_last": "channels last",
+    "torch.compile": "PyTorch compiled",
+    "jax.jit": "JAX jit",
+    "jax scan": "JAX scan",
+    "scikit-learn": "scikit-learn",
+    "HIPS autograd": "HIPS autograd",
+    FLOOR: FLOOR,
+}
 PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn", "autograd": "autograd"}
 FROM, TO = "<!-- from the record -->", "<!-- to here -->"
 
@@ -46,7 +46,8 @@ def tables(record):
     """The record as Markdown."""
     parts = [told(record)]
     for dtype in dict.fromkeys(row["dtype"] for row in record["rows"]):
-        parts += [f"**{dtype}**", ratios([row for row in record["rows"] if row["dtype"] == dtype])]
+        rows = [row for row in record["rows"] if row["dtype"] == dtype]
+        parts += [f"**{dtype}**", ratios(rows), *variants(rows)]
     if record.get("numerical"):
         parts += ["**Numerical gradient of every parameter, float64**", numerical(record["numerical"])]
     if record.get("parts"):
@@ -66,18 +67,25 @@ def told(record):
 
 def ratios(rows):
     columns = [column for column in COLUMNS if any(row["ratios"][column] for row in rows)]
-    heads = ["", "nnfunc, ms", *(f"÷ {column}" for column in columns)]
+    heads = ["nnfunc ÷", *(COLUMNS[column] for column in columns), "nnfunc, ms"]
     return table(
         heads,
         (
             [
                 row["workload"],
-                f"{row['microseconds'][OURS] / 1000:.3g}",
                 *("–" if row["ratios"][column] is None else f"{row['ratios'][column]:.2f}" for column in columns),
+                f"{row['microseconds'][OURS] / 1000:.3g}",
             ]
             for row in rows
         ),
     )
+
+
+def variants(rows, column="torch eager"):
+    """Which of a peer's variants was the fastest."""
+    found = [(row["workload"], row["variants"][column].partition(": ")[2]) for row in rows if row["variants"][column]]
+    if found:
+        yield f"{COLUMNS[column]} at its fastest: {'; '.join(f'{name}: {variant}' for name, variant in found)}."
 
 
 def numerical(rows):

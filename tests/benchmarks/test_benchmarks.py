@@ -13,6 +13,7 @@ from . import growth, numerical, record, timing
 from . import task as tasks
 from .task import PEERS, peers, rows
 
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "how-fast.md"
 COMPILED_IN_TESTS = "W3"  # compiling takes some ten seconds a network
 
 
@@ -82,10 +83,10 @@ def test_the_table_names_the_best_variant_and_leaves_a_hole_for_a_missing_peer()
     other = {"workload": "V", "dtype": "float32", "microseconds": {"nnfunc": 7.0}, "cores": {}}
     other |= {"ratios": row["ratios"] | {"jax.jit": 0.25, "torch eager": None}, "variants": {}}
     assert record.ratios([row, other]).splitlines() == [
-        "|  | nnfunc, ms | ÷ torch eager | ÷ jax.jit |",
+        "| nnfunc ÷ | PyTorch eager | JAX jit | nnfunc, ms |",
         "| --- | ---: | ---: | ---: |",
-        "| W | 0.002 | 0.50 | – |",
-        "| V | 0.007 | – | 0.25 |",
+        "| W | 0.50 | – | 0.002 |",
+        "| V | – | 0.25 | 0.007 |",
     ]
 
 
@@ -107,12 +108,23 @@ def test_the_whole_program_writes_its_record_and_its_page_with_holes(mnist, monk
 
 def test_the_page_shows_its_record():
     """Whatever the tables say, nobody has typed it."""
-    page = Path(__file__).parents[2] / "docs" / "guides" / "how-fast.md"
-    kept = json.loads(page.with_suffix(".json").read_text("utf-8"))
-    assert record.in_page(page.read_text("utf-8"), kept) == page.read_text("utf-8")
+    kept = json.loads(PAGE.with_suffix(".json").read_text("utf-8"))
+    assert record.in_page(PAGE.read_text("utf-8"), kept) == PAGE.read_text("utf-8")
     assert {row["workload"] for row in kept["rows"]} == benchmarks.WORKLOADS.keys()
     assert [s["batch"] for s in kept["growth"]["batch"]] == [*growth.BATCHES]
     assert [s["width"] for s in kept["growth"]["width"]] == [*growth.WIDTHS]
+
+
+def test_what_the_page_says_of_its_numbers_is_so(mnist):
+    kept = json.loads(PAGE.with_suffix(".json").read_text("utf-8"))
+    rows = {(row["workload"], row["dtype"]): row for row in kept["rows"]}
+    ours = {key: row["microseconds"][record.OURS] for key, row in rows.items()}
+    assert all(1.4 < ours[name, "float64"] / ours[name, "float32"] < 3 for name, dtype in ours if dtype == "float64")
+    deep = rows["W4b", "float32"]["ratios"]
+    assert deep["torch eager"] > 1
+    assert deep["torch eager"] / deep[record.FLOOR] > 0.8  # the products, beside all of PyTorch's step
+    assert 0.78 < np.mean(mnist[0][0] == 0) < 0.82
+    assert round(2 * benchmarks.nn.count_params(benchmarks.nn.init_mlp(0, (784, 50, 10))), -4) == 80_000
 
 
 def test_peers_take_turns_and_every_step_is_counted():
