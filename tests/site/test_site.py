@@ -2,11 +2,17 @@
 
 import hashlib
 import html
+import importlib
+import inspect
+import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import nnfunc
 
 ROOT = Path(__file__).parents[2]
 CHECK = Path(__file__).with_name("check_site.py")
@@ -29,6 +35,41 @@ def test_every_page_is_built_and_none_of_the_machinery(site):
     assert {page.parent if page.name == "index" else page for page in pages} == built
     assert not list(site.rglob("*.py"))
     assert not (site / "hooks").exists()
+
+
+def entries(site):
+    """The entries of the reference but for the fields of tuples: {full name: HTML}."""
+    found = {}
+    for path in sorted((site / "reference").glob("*/index.html")):
+        parts = re.split(r'<h2 id="(nnfunc\.[^"]+)" class="doc doc-heading">', path.read_text("utf-8"))
+        found |= dict(zip(parts[1::2], parts[2::2], strict=True))
+    return found
+
+
+def public():
+    """What the modules offer, once each: {full name: value}."""
+    modules = [importlib.import_module(f"nnfunc.{info.name}") for info in pkgutil.iter_modules(nnfunc.__path__)]
+    return {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in getattr(m, "__all__", [])}
+
+
+def test_the_reference_has_every_public_name_and_says_where_the_book_teaches_it(site):
+    shown, wanted = entries(site), public()
+    values = {id(pkgutil.resolve_name(name)): name for name in shown}
+    assert [name for name, value in wanted.items() if id(value) not in values] == []
+    assert len(shown) == len(values) == len({id(value) for value in wanted.values()})
+    assert [name for name, text in shown.items() if '<p class="taught"' not in text] == []
+
+
+def test_an_entry_of_a_function_has_all_its_parts_and_that_of_a_lifted_layer_leads_to_its_op(site):
+    shown = entries(site)
+    assert "nnfunc.ops.affine" in shown
+    for name, text in shown.items():
+        value = pkgutil.resolve_name(name)
+        if hasattr(value, "op") and inspect.isfunction(value):
+            assert f'#nnfunc.ops.{value.op.__name__}"' in text, name
+        elif inspect.isfunction(value):
+            for part in ("<math", "<summary>References</summary>", 'class="gp"'):
+                assert part in text, f"{name} lacks {part}"
 
 
 def test_formulas_are_mathml_in_the_font_that_lies_beside_its_licence(site):
