@@ -59,7 +59,7 @@ def row_differences(params: Params, after: Chain, inputs: list[Array], change: C
     x, y, *later = inputs
     pixels = np.pad(x, ((0, 0), (0, 1)), constant_values=1)  # the bias is one more pixel, always lit
     n, i = np.nonzero(pixels)
-    moves, which = np.unique(np.stack([n, pixels[n, i]], axis=1), axis=0, return_inverse=True)
+    moves, which = np.unique(n + 1j * pixels[n, i], return_inverse=True)  # pairs, since complex numbers sort quickly
     base = y
     activation = ELEMENTWISE.get(op_of(after[0][0])) if len(after) > 1 and op_of(after[1][0]) is ops.affine else None
     if activation:
@@ -71,44 +71,46 @@ def row_differences(params: Params, after: Chain, inputs: list[Array], change: C
 
         def moved(j, step):
             if activation:
-                move = (activation(y[rows, j] + step) - z[rows, j])[:, None] * W[j]
+                move = np.multiply.outer(W[j], activation(y[rows, j] + step) - z[rows, j])
             else:
-                move = np.zeros_like(here)
-                move[:, j] = step
+                move = np.zeros(here.shape[::-1])
+                move[j] = step
             if not after:
                 return loss_of(move)
-            out = here + move
+            out = here + move.T
             for layer, mode in after:
                 out = layer(params, out, mode)[0]
-            return loss_of(out - scores)
+            return loss_of((out - scores).T)
 
         return np.stack([(moved(j, step) - moved(j, -step)) / (2 * h) for j in range(y.shape[1])], axis=1)
 
-    parts = np.array_split(moves, -(-len(moves) // 1024))  # few enough at a time to stay in the cache
-    slope = np.concatenate([slopes(part[:, 0].astype(int), h * part[:, 1]) for part in parts])
+    parts = np.array_split(moves, -(-len(moves) // 8192))  # few enough at a time to stay in the cache
+    slope = np.concatenate([slopes(part.real.astype(int), h * part.imag) for part in parts])
     return np.stack([np.bincount(i, column[which], minlength=x.shape[1] + 1) for column in slope.T], axis=1)
 
 
 def _cross_entropy_change(scores: Array, t: Any) -> Callable:
-    t, p = class_targets("softmax_cross_entropy", "z", scores, t), functions.softmax(scores)
+    t, p = class_targets("softmax_cross_entropy", "z", scores, t).T, functions.softmax(scores).T
 
     def at(rows):
-        t_rows, p_rows = t[rows], p[rows]
-        mass = t_rows.sum(axis=1)
-        return lambda move: (
-            (mass * np.log1p(np.einsum("nk,nk->n", p_rows, np.expm1(move))) - np.einsum("nk,nk->n", t_rows, move))
-            / len(t)
-        )
+        t_rows, p_rows = t[:, rows], p[:, rows]
+        mass = t_rows.sum(axis=0)
+        return lambda move: (mass * np.log1p(_dot(p_rows, np.expm1(move))) - _dot(t_rows, move)) / len(scores)
 
     return at
 
 
 def _squared_error_change(scale: Callable[[Array], float], y: Array, t: Any) -> Callable:
-    twice = 2 * (y - t)
-    return lambda rows: lambda move: scale(y) * np.einsum("nk,nk->n", move, twice[rows] + move)
+    twice = 2 * (y - t).T
+    return lambda rows: lambda move: scale(y) * _dot(move, twice[:, rows] + move)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.einsum("kn,kn->n", a, b)
 
 
 # For each loss: from scores, labels and row numbers to a function from a move of the scores to that of the loss.
+# A move has the rows of the batch last: there are thousands of them, and a loop along them is a fast one.
 CHANGES = {
     ops.softmax_cross_entropy: _cross_entropy_change,
     ops.sum_squared_error: partial(_squared_error_change, lambda y: 0.5),
