@@ -12,6 +12,7 @@ from .timing import table
 from .with_nnfunc import NAME as OURS
 
 COLUMNS = {
+    FLOOR: FLOOR,
     "torch eager": "PyTorch eager",
     "torch channels_last": "channels last",
     "torch.compile": "PyTorch compiled",
@@ -19,7 +20,6 @@ COLUMNS = {
     "jax scan": "JAX scan",
     "scikit-learn": "scikit-learn",
     "HIPS autograd": "HIPS autograd",
-    FLOOR: FLOOR,
 }
 PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn", "autograd": "autograd"}
 FROM, TO = "<!-- from the record -->", "<!-- to here -->"

@@ -119,7 +119,9 @@ def test_what_the_page_says_of_its_numbers_is_so(mnist):
     kept = json.loads(PAGE.with_suffix(".json").read_text("utf-8"))
     rows = {(row["workload"], row["dtype"]): row for row in kept["rows"]}
     ours = {key: row["microseconds"][record.OURS] for key, row in rows.items()}
-    assert all(1.4 < ours[name, "float64"] / ours[name, "float32"] < 3 for name, dtype in ours if dtype == "float64")
+    slower = [ours[name, dtype] / ours[name, "float32"] for name, dtype in ours if dtype == "float64"]
+    assert len(slower) == 4
+    assert min(slower) > 1.2
     deep = rows["W4b", "float32"]["ratios"]
     assert deep["torch eager"] > 1
     assert deep["torch eager"] / deep[record.FLOOR] > 0.8  # the products, beside all of PyTorch's step
