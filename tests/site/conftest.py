@@ -22,7 +22,8 @@ def build():
         env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
         done = subprocess.run(command, cwd=ROOT, env=env | more, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        if done.returncode:
+            pytest.fail(done.stdout + done.stderr, pytrace=False)
         return target
 
     return build
