@@ -30,6 +30,8 @@ def test_every_peer_comes_to_the_same_results(mnist, name, package, monkeypatch)
     if not importlib.util.find_spec(package):
         pytest.skip(f"{package} is not installed; it comes with the extra `bench`")
     monkeypatch.setattr(tasks, "PEERS", {package: PEERS[package]})
+    if name in benchmarks.ONLY_FLOAT32:
+        monkeypatch.setattr(benchmarks, "CHECKED", 3)  # images take their time
     for dtype in (np.float64,) if name == "W4b" else (np.float32, np.float64):
         task, doing, _ = small(mnist, name, dtype)
         found = {k: v for k, v in peers(task, doing).items() if "compile" not in k or name == COMPILED_IN_TESTS}
