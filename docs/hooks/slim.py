@@ -10,6 +10,10 @@ UNSAID = re.compile(  # what book.css says for the whole figure, or what changes
 ALIKE = re.compile(
     r'<g>\s*<path d="[^"]*"(?P<look>(?: (?:clip-path|style)="[^"]*")+)/>(?:\s*<path d="[^"]*"(?P=look)/>)+\s*</g>'
 )
+MARKS = re.compile(
+    r'<g(?P<clip>(?: clip-path="[^"]*")?)>'
+    r'(?P<uses>\s*<use [^>]*?(?P<look> style="[^"]*")/>(?:\s*<use [^>]*(?P=look)/>)+)\s*</g>'
+)
 
 
 def slim(svg):
@@ -20,7 +24,7 @@ def slim(svg):
     svg = UNSAID.sub("", svg).replace('; "', '"').replace(' style=""', "")
     for name, look in re.findall(r'<path id="([^"]*)"[^>]* (style="[^"]*")/>', svg):
         svg = re.sub(rf'(<use [^>]*href="#{name}"[^>]*) {re.escape(look)}/>', r"\1/>", svg)
-    svg = ALIKE.sub(_together, svg)
+    svg = MARKS.sub(_marks_together, ALIKE.sub(_together, svg))
     return re.sub(r">\s+<", "><", _without_bare_groups(svg))
 
 
@@ -40,6 +44,12 @@ def _together(match):
     if "opacity" in match["look"]:
         return match[0]
     return match[0].replace(match["look"], "").replace("<g>", f"<g{match['look']}>", 1)
+
+
+def _marks_together(match):
+    if "opacity" in match["look"]:
+        return match[0]
+    return f"<g{match['clip']}{match['look']}>{match['uses'].replace(match['look'], '')}</g>"
 
 
 def _without_bare_groups(svg):

@@ -176,6 +176,10 @@ def test_slim_svg_shares_what_all_members_of_a_group_have_and_keeps_what_is_refe
     assert slim.slim(f"<g>{member}{other}</g>") == (member + other).replace("M 1 1 L 2 2", "M1 1 2 2")
     faint = member.replace("red", "red; opacity: 0.5")
     assert slim.slim(f"<g>{faint}{faint}</g>").count("opacity") == 2
+    marks = '<g clip-path="c"><use x="1" style="fill: red"/><use x="2" style="fill: red"/></g>'
+    assert slim.slim(marks) == '<g clip-path="c" style="fill: red"><use x="1"/><use x="2"/></g>'
+    for kept in (marks.replace("red", "blue", 1), marks.replace("fill", "opacity: 0.5; fill")):
+        assert slim.slim(kept) == kept
     named = '<defs><path id="m" d="M 0 0" style="fill: red"/></defs><use xlink:href="#m" x="1" style="fill: red"/>'
     assert slim.slim(named) == named.replace('x="1" style="fill: red"', 'x="1"').replace("M 0 0", "M0 0")
     assert slim.slim('<g clip-path="url(#c)" id="x"><g><text id="t">a</text></g></g>') == (
