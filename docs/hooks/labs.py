@@ -112,7 +112,10 @@ def execute(notebook, settings, name):
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     wanted = {option: settings[option] for option in ("kernel_name", "allow_errors")}
     try:
-        NotebookClient(notebook, **wanted, record_timing=False).execute(env=os.environ | ENVIRONMENT)
+        client = NotebookClient(
+            notebook, **wanted, startup_timeout=600, record_timing=False, extra_arguments=["--log-level=ERROR"]
+        )
+        client.execute(env=os.environ | ENVIRONMENT)
     except CellExecutionError as error:
         raise PluginError(f"{name}: {error}") from error
     del notebook.cells[0]
