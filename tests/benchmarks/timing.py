@@ -1,6 +1,7 @@
 """Steps timed against each other: one process, one core, turn by turn, medians."""
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 from collections.abc import Callable, Iterable
@@ -28,6 +29,19 @@ def one_thread():
 
     with threadpoolctl.threadpool_limits(1):
         yield True
+
+
+def keep_memory() -> None:
+    """Ask glibc not to hand freed memory back to the system.
+
+    In a process of its own each peer soon has what it needs. Here one would pay for the page faults that another's
+    freed arrays bring about: a convolutional step then takes twice as long, whoever's it is.
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 1 << 30)
 
 
 def one_core() -> str:
