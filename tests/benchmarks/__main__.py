@@ -47,6 +47,7 @@ def main(argv=None):
     def chosen(name):
         return not arguments.workloads or any(wanted in name for wanted in arguments.workloads)
 
+    timing.keep_memory()
     found = {"circumstances": record.circumstances() | {"cores": timing.one_core(), "rounds": rounds}}
     with timing.one_thread():
         data, _ = nn.load_mnist()
