@@ -39,6 +39,12 @@ set_matplotlib_formats("svg", metadata={"Date": None, "Creator": None})
 """
 ENVIRONMENT = {"MATPLOTLIBRC": str(figures.STYLE), "OPENBLAS_NUM_THREADS": "1"}  # the labs share the cores
 
+CLIENT = {
+    "startup_timeout": 600,  # a busy machine is slow, and that is no failure
+    "record_timing": False,
+    "extra_arguments": ["--log-level=ERROR"],  # or each kernel warns of its unencrypted port
+}
+
 
 @event_priority(-100)
 def on_files(files, config):
@@ -112,9 +118,7 @@ def execute(notebook, settings, name):
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     wanted = {option: settings[option] for option in ("kernel_name", "allow_errors")}
     try:
-        client = NotebookClient(
-            notebook, **wanted, startup_timeout=600, record_timing=False, extra_arguments=["--log-level=ERROR"]
-        )
+        client = NotebookClient(notebook, **wanted, **CLIENT)
         client.execute(env=os.environ | ENVIRONMENT)
     except CellExecutionError as error:
         raise PluginError(f"{name}: {error}") from error
