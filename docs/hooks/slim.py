@@ -30,14 +30,39 @@ def slim(svg):
 
 def path(data):
     """Path data in tenths of a point (hundredths in a short path, say a marker), without what can be left out."""
-    digits, last, out = 1 if len(data) > 500 else 2, "", []
-    for token in data.split():
-        if token.isalpha():
+    digits = 1 if len(data) > 500 else 2
+    tokens = [token if token.isalpha() else round(float(token), digits) + 0 for token in data.split()]
+    straight = {token for token in tokens if isinstance(token, str)} <= {"M", "L", "z"}
+    return min(_places(tokens), _steps(tokens, digits), key=len) if straight else _places(tokens)
+
+
+def _places(tokens):
+    last, out = "", []
+    for token in tokens:
+        if isinstance(token, str):
             implied = (token == last != "M") or (token, last) == ("L", "M")
             out, last = (out if implied else [*out, token]), token
         else:
-            out.append(f"{round(float(token), digits) + 0:g}")
-    return re.sub(r" ?([A-Za-z]) ?", r"\1", " ".join(out))
+            out.append(token)
+    return _tight(out)
+
+
+def _steps(tokens, digits):
+    """Straight lines, each by how far it goes; the steps between rounded places add up to them again."""
+    last, here, out, rest = "", (0, 0), [], iter(tokens)
+    for letter in rest:
+        out += [] if letter == last == "L" else [letter.lower() if letter == "L" else letter]
+        if letter != "z":
+            there = next(rest), next(rest)
+            out += [round(a - b, digits) + 0 for a, b in zip(there, here, strict=True)] if letter == "L" else there
+            here = there
+        last = letter
+    short = re.sub(r"(?<![\d.])0\.", ".", _tight(out)).replace(" -", "-")
+    return re.sub(r"(\.\d+) (?=\.)", r"\1", short)
+
+
+def _tight(parts):
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", " ".join(part if isinstance(part, str) else f"{part:g}" for part in parts))
 
 
 def _together(match):

@@ -161,7 +161,8 @@ def test_an_alternative_text_is_escaped_and_tick_labels_keep_their_digits():
         ("M 1.23456 2 L 3 4 L 5.004 6 z", "M1.23 2 3 4 5 6z"),
         ("M 0 3 C 0.79559 3 1.5 2 2 1 C 3 3 3 3 3 3 L 9 9", "M0 3C0.8 3 1.5 2 2 1 3 3 3 3 3 3L9 9"),
         ("M 1 1 M 2 2 L -0.001 3", "M1 1M2 2 0 3"),
-        ("M 1.16 2 " + "L 3.14 4 " * 99, "M1.2 2" + " 3.1 4" * 99),
+        ("M 1.16 2 " + "L 3.14 4 " * 99, "M1.2 2l1.9 2" + " 0 0" * 98),
+        ("M 100.3 200.4 L 100.1 201 L 99 200.96 z M 5 5 L 6 7", "M100.3 200.4l-.2.6-1.1-.04zM5 5l1 2"),
     ],
 )
 def test_path_data_keeps_its_meaning_with_fewer_characters(long, short):
