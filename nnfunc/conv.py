@@ -118,7 +118,7 @@ def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pa
       [3. 4. 6. 7.]
       [4. 5. 7. 8.]]]
     """
-    x, _ = floating("im2col", x)
+    x, _ = floating("im2col", "x", x)
     col = _unfold(x, _windows("im2col", x.shape, (filter_h, filter_w), stride, pad))
     return col.copy() if np.may_share_memory(col, x) else col  # a filter of one pixel unfolds nothing
 
@@ -164,7 +164,7 @@ def col2im(
        [2. 4. 2.]
        [1. 2. 1.]]]]
     """
-    col, _ = floating("col2im", col)
+    col, _ = floating("col2im", "col", col)
     win = _windows("col2im", x_shape, (filter_h, filter_w), stride, pad)
     wanted = (x_shape[0], x_shape[1] * filter_h * filter_w, win.out_h * win.out_w)
     if col.shape != wanted:
@@ -225,9 +225,9 @@ def conv2d(
     [[[[ 8. 12.]
        [20. 24.]]]] [4.]
     """
-    W, _ = floating("conv2d", W)
-    b, _ = floating("conv2d", b)
-    x, _ = floating("conv2d", x, W.dtype)
+    W, _ = floating("conv2d", "W", W)
+    b, _ = floating("conv2d", "b", b)
+    x, _ = floating("conv2d", "x", x, W.dtype)
     if W.ndim != 4 or b.shape != W.shape[:1]:
         raise ValueError(f"conv2d: W has shape {W.shape}, b has shape {b.shape}; wanted (F, C, FH, FW) and (F,)")
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
@@ -311,7 +311,8 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     Raises
     ------
     ValueError
-        If the window is larger than a padded image, or a shape is wrong.
+        If the window is larger than a padded image, the padding not smaller than the window, or a
+        shape is wrong.
 
     References
     ----------
@@ -327,12 +328,12 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     [[[[5. 2.]]]] [[[[0. 5. 2. 0.]
        [0. 0. 0. 0.]]]]
     """
-    x, _ = floating("max_pool2d", x)
+    x, _ = floating("max_pool2d", "x", x)
     win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
     padded = _padded(x, win, -np.inf)
     seen = np.stack([padded[place] for place in win.places()])
     y = seen.max(axis=0)
-    wins, free = seen == y, np.ones(y.shape, bool)
+    wins, free = ~(seen < y), np.ones(y.shape, bool)  # not less: where there is a NaN, somebody wins too
     for won in wins:  # among equal pixels only the first
         won &= free
         free ^= won
@@ -390,7 +391,7 @@ def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     [[[[2.5]]]] [[[[0.625 0.625]
        [0.625 0.625]]]]
     """
-    x, _ = floating("avg_pool2d", x)
+    x, _ = floating("avg_pool2d", "x", x)
     win = _pool_windows("avg_pool2d", x.shape, size, stride, pad)
     padded = _padded(x, win, 0.0)
     share = 1 / (win.h * win.w)

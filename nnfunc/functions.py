@@ -85,7 +85,7 @@ def sigmoid(x: ArrayLike) -> Array:
     >>> print(nn.sigmoid([-1000.0, 0.0, 1000.0]))
     [0.  0.5 1. ]
     """
-    x, xp = floating("sigmoid", x)
+    x, xp = floating("sigmoid", "x", x)
     with np.errstate(over="ignore"):  # where the exponential is infinite, the quotient is rightly 0
         return 1 / (1 + xp.exp(-x))
 
@@ -115,7 +115,7 @@ def tanh(x: ArrayLike) -> Array:
     >>> print(nn.tanh([-1000.0, 0.0, 1000.0]))
     [-1.  0.  1.]
     """
-    x, xp = floating("tanh", x)
+    x, xp = floating("tanh", "x", x)
     return xp.tanh(x)
 
 
@@ -144,7 +144,7 @@ def relu(x: ArrayLike) -> Array:
     >>> print(nn.relu([-2.0, 0.0, 3.0]))
     [0. 0. 3.]
     """
-    x, xp = floating("relu", x)
+    x, xp = floating("relu", "x", x)
     return xp.maximum(x, 0.0)
 
 
@@ -206,7 +206,7 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
     >>> print(nn.softmax([0.3, 2.9, 4.0]))
     [0.01821127 0.24519181 0.73659691]
     """
-    x, xp = floating("softmax", x)
+    x, xp = floating("softmax", "x", x)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
@@ -239,7 +239,7 @@ def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     >>> print(nn.log_softmax([0.0, -2000.0]))
     [    0. -2000.]
     """
-    x, xp = floating("log_softmax", x)
+    x, xp = floating("log_softmax", "x", x)
     if xp is np and x.ndim == 2 and axis in (-1, 1):  # many short rows: the same sums, six times as fast
         x = x - x.T.copy().max(axis=0)[:, None]
         return x - np.log(np.exp(x) @ np.ones((x.shape[1], 1), x.dtype))
@@ -439,7 +439,7 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike, eps: float = 1e-7) -> Array:
     >>> print(round(nn.cross_entropy_error(y, [[0, 1], [1, 0]]), 6))    # ... or one-hot rows
     0.164252
     """
-    y, xp = floating("cross_entropy_error", y)
+    y, xp = floating("cross_entropy_error", "y", y)
     check_some("cross_entropy_error", "y", y)
     check_unit("cross_entropy_error", "y", y, "; scores go to nnfunc.ops.softmax_cross_entropy")
     t = class_targets("cross_entropy_error", "y", y, t)
@@ -479,7 +479,7 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> Array:
     >>> print(nn.accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1]))
     0.5
     """
-    y, xp = floating("accuracy", y)
+    y, xp = floating("accuracy", "y", y)
     check_some("accuracy", "y", y)
     t = class_targets("accuracy", "y", y, t)
     hits = xp.argmax(y, axis=-1) == xp.argmax(t, axis=-1)
@@ -522,13 +522,13 @@ def array(x: ArrayLike) -> tuple[Array, ModuleType]:
     return x, x.__array_namespace__()
 
 
-def floating(where: str, x: ArrayLike, dtype: Any = np.float64) -> tuple[Array, ModuleType]:
+def floating(where: str, name: str, x: ArrayLike, dtype: Any = np.float64) -> tuple[Array, ModuleType]:
     """Return `x` as an array of floats, with its namespace: ints and bools become `dtype`."""
     x, xp = array(x)
     if (xp is np and x.dtype.kind == "f") or xp.isdtype(x.dtype, "real floating"):
         return x, xp
     if not xp.isdtype(x.dtype, ("bool", "integral")):
-        raise ValueError(f"{where}: wanted real numbers, got an array of dtype {x.dtype}")
+        raise ValueError(f"{where}: {name} has dtype {x.dtype}, wanted real numbers")
     return xp.astype(x, dtype), xp
 
 
@@ -536,11 +536,11 @@ def cotangent(where: str, dy: ArrayLike, shape: tuple[int, ...], dtype: Any) -> 
     """Return the gradient that a pullback is given as an array, or refuse it for another shape than the output's."""
     if getattr(dy, "shape", None) != shape != np.shape(dy):
         raise ValueError(f"{where}: the gradient has shape {np.shape(dy)}, wanted {shape}, the shape of the output")
-    return floating(where, dy, dtype)[0]
+    return floating(where, "the gradient", dy, dtype)[0]
 
 
 def _errors(where: str, y: ArrayLike, t: ArrayLike) -> tuple[Array, ModuleType]:
-    y, xp = floating(where, y)
+    y, xp = floating(where, "y", y)
     return y - targets(where, "y", y, t), xp
 
 

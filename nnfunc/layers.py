@@ -52,7 +52,8 @@ class Mode(NamedTuple):
     grad : bool
         Whether the pullback will be called. False keeps nothing for it: inference in little memory.
     dx : bool
-        Whether the gradient by the input is wanted. False leaves it None.
+        Whether the gradient by the input is wanted. If not, layers that would spend a product on it
+        (affine and conv2d) leave it None. `serial` hands it to its first layer alone.
 
     Examples
     --------
@@ -113,7 +114,8 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
     >>> print(dx, grads["b1"])
     [[9. 9.]] [3. 3. 3.]
     """
-    label = f"{op.__name__}({', '.join(names)})" if names else op.__name__
+    name = getattr(op, "__name__", repr(op))
+    label = f"{name}({', '.join(names)})" if names else name
     takes_dx = "dx" in (getattr(op, "__kwdefaults__", None) or {})
 
     def layer(params, x, mode=EVAL):
@@ -153,7 +155,8 @@ def serial(*layers: Layer) -> Layer:
     $$y = f_n(\dots f_2(f_1(x))), \qquad dx = f_1^*(f_2^*(\dots f_n^*(dy)))$$
 
     where f* is the pullback of f. Gradients of a name that several layers share are added up, so
-    tied weights need no more than one name.
+    tied weights need no more than one name. What the layers observe comes out together; none of them
+    sees what another has only just observed. The empty chain is the identity.
 
     Parameters
     ----------
@@ -229,7 +232,7 @@ def _note(error: ValueError, layers: tuple[Layer, ...], i: int, what: str, x: An
 
 
 def affine(i: int) -> Layer:
-    r"""Affine layer number `i`, with the weights ``W{i}`` and ``b{i}``.
+    r"""Affine layer number `i`, with the weights ``W{i}``, (D, M), and ``b{i}``, (M,).
 
     $$y = x W_i + b_i$$
 
@@ -262,7 +265,7 @@ def affine(i: int) -> Layer:
 
 
 def conv2d(i: int, stride: Pair = 1, pad: Pair = 0) -> Layer:
-    r"""Convolution number `i`, with the filters ``W{i}`` and the biases ``b{i}``.
+    r"""Convolution number `i`, with the filters ``W{i}``, (F, C, FH, FW), and the biases ``b{i}``, (F,).
 
     $$y = W_i * x + b_i$$
 
@@ -385,7 +388,8 @@ def batch_norm(i: int, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     $$\mu_{run} \leftarrow \rho\, \mu_{run} + (1 - \rho)\, \mu, \qquad
     \sigma^2_{run} \leftarrow \rho\, \sigma^2_{run} + (1 - \rho)\, \sigma^2$$
 
-    and hands both out as stats; in evaluation it normalises by them.
+    and hands both out as stats; in evaluation it normalises by them, and its pullback takes them as
+    constants.
 
     Parameters
     ----------
@@ -494,6 +498,9 @@ def tap(name: str) -> Layer:
     r"""Identity that hands its input out as a statistic, to look at what goes on inside a network.
 
     $$y = x, \qquad stats[name] = x$$
+
+    For looking: a training step would carry what was tapped along in its state, and dropout behind a
+    tap is one layer further on, so that it draws another mask.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 5."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -238,6 +238,11 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
     callable
         ``grad(params, x, t, mode=EVAL) -> (value, grads, stats)``, with grads keyed like params.
 
+    Raises
+    ------
+    ValueError
+        By the gradient, if no layer uses one of the parameters, or the shapes do not fit.
+
     References
     ----------
     D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
@@ -257,9 +262,18 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
     def grad(params, x, t, mode=EVAL):
         scores, pullback, stats = net(params, x, Mode(mode.stats, mode.key, grad=True, dx=False))
         value, back = loss(scores, t)
-        return value, pullback(*back())[1], stats
+        grads = pullback(*back())[1]
+        if grads.keys() != params.keys():
+            _refuse_unused("value_and_grad", params, grads)
+        return value, grads, stats
 
     return grad
+
+
+def _refuse_unused(where: str, params: Params, used: Container[str]) -> None:
+    unused = [name for name in params if name not in used]
+    if unused:
+        raise ValueError(f"{where}: no layer uses {', '.join(unused)}")
 
 
 def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
@@ -324,9 +338,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
             return loss(x, t)[0]
 
         users = {name: [k for k, (f, _) in enumerate(chain) if name in getattr(f, "names", params)] for name in params}
-        unused = [name for name in params if not users[name]]
-        if unused:
-            raise ValueError(f"numerical_value_and_grad: no layer uses {', '.join(unused)}")
+        _refuse_unused("numerical_value_and_grad", params, {name for name in params if users[name]})
         grads: Params = {}
         for k, (layer, _) in enumerate(chain):
             names = getattr(layer, "names", ())

@@ -164,7 +164,7 @@ def identity(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y, *pullback(0.5))
     3.0 0.5
     """
-    y, _ = floating("identity", x)
+    y, _ = floating("identity", "x", x)
     return y, lambda dy: (cotangent("identity", dy, y.shape, y.dtype),)
 
 
@@ -213,9 +213,9 @@ def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tupl
      [2. 0. 2.]]
     [1. 0. 1.]
     """
-    W, xp = floating("affine", W)
-    b, _ = floating("affine", b)
-    x, _ = floating("affine", x, W.dtype)
+    W, xp = floating("affine", "W", W)
+    b, _ = floating("affine", "b", b)
+    x, _ = floating("affine", "x", x, W.dtype)
     if W.ndim != 2 or b.shape != W.shape[1:]:
         raise ValueError(f"affine: W has shape {W.shape}, b has shape {b.shape}; wanted (D, M) and (M,)")
     if x.ndim == 0 or x.shape[-1] != W.shape[0]:
@@ -523,9 +523,9 @@ def normalize(
     x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float, mean: Array | None = None, var: Array | None = None
 ) -> tuple[Array, Pullback, Array, Array]:
     """Normalise by the batch's own mean and variance, or by given ones; return those used as well."""
-    gamma, xp = floating("batch_norm", gamma)
-    beta, _ = floating("batch_norm", beta)
-    x, _ = floating("batch_norm", x, gamma.dtype)
+    gamma, xp = floating("batch_norm", "gamma", gamma)
+    beta, _ = floating("batch_norm", "beta", beta)
+    x, _ = floating("batch_norm", "x", x, gamma.dtype)
     if x.ndim not in (2, 4) or not gamma.shape == beta.shape == (x.shape[1],):
         raise ValueError(
             f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
@@ -597,7 +597,7 @@ def dropout(x: ArrayLike, rate: float, key: tuple[int, ...]) -> tuple[Array, Pul
     >>> print(np.unique(y), bool((pullback(np.ones(1000))[0] == y).all()))
     [0. 2.] True
     """
-    x, xp = floating("dropout", x)
+    x, xp = floating("dropout", "x", x)
     rate = check_rate("dropout", rate)
     check_key("dropout", key)
     rng = np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
@@ -655,7 +655,7 @@ def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     0.693147 [[-0.25  0.25]
      [ 0.25 -0.25]]
     """
-    z, xp = floating("softmax_cross_entropy", z)
+    z, xp = floating("softmax_cross_entropy", "z", z)
     check_some("softmax_cross_entropy", "z", z)
     if z.ndim < 2:
         raise ValueError(f"softmax_cross_entropy: z has shape {z.shape}, wanted (N, C); one sample is a batch z[None]")
@@ -714,7 +714,7 @@ def sigmoid_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(round(loss, 6), *pullback())
     0.693147 [ 0.25 -0.25]
     """
-    z, xp = floating("sigmoid_cross_entropy", z)
+    z, xp = floating("sigmoid_cross_entropy", "z", z)
     check_some("sigmoid_cross_entropy", "z", z)
     t = targets("sigmoid_cross_entropy", "z", z, t)
     check_unit("sigmoid_cross_entropy", "t", t)
@@ -755,7 +755,7 @@ def sum_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(loss, *pullback())
     0.25 [ 0.5 -0.5]
     """
-    y, _ = floating("sum_squared_error", y)
+    y, _ = floating("sum_squared_error", "y", y)
     t = targets("sum_squared_error", "y", y, t)
     loss = functions.sum_squared_error(y, t)
     return loss, lambda dloss=1.0: ((y - t) * _factor("sum_squared_error", dloss),)
@@ -794,15 +794,15 @@ def mean_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(loss, *pullback())
     0.25 [ 0.5 -0.5]
     """
-    y, _ = floating("mean_squared_error", y)
+    y, _ = floating("mean_squared_error", "y", y)
     t = targets("mean_squared_error", "y", y, t)
     loss = functions.mean_squared_error(y, t)
     return loss, lambda dloss=1.0: ((y - t) * (2 * _factor("mean_squared_error", dloss) / y.size),)
 
 
 def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    x, _ = floating(where, x)
-    y, _ = floating(where, y)
+    x, _ = floating(where, "x", x)
+    y, _ = floating(where, "y", y)
     if x.shape != y.shape:
         raise ValueError(f"{where}: x has shape {x.shape}, y has shape {y.shape}; wanted one shape")
     return x, y

@@ -139,7 +139,7 @@ def _flushed(a: Array) -> Array:
 
 
 def _like(g: Array, p: Array) -> Array:
-    (p, _), (g, xp) = floating("step", p), array(g)
+    (p, _), (g, xp) = floating("step", "p", p), array(g)
     return xp.astype(g, p.dtype, copy=False)
 
 
@@ -425,7 +425,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
         m += (1 - beta1) * g
         v = beta2 * v
         v += (1 - beta2) * (g * g)
-        root = (1 - beta2**t) ** 0.5  # above and below the line, so that neither m nor v need be divided
+        root = (1 - beta2**t) ** 0.5  # extends the fraction: m and v stay undivided
         new = v**0.5
         new += eps * root
         new = m / new

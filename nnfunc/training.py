@@ -157,7 +157,7 @@ def train_step(grad: Grad, optimizer: Optimizer) -> Step:
 
 
 def with_weight_decay(grad: Grad, lam: float) -> Grad:
-    r"""Add weight decay to a loss and its gradients.
+    r"""Add weight decay to a loss and its gradients: of the parameters whose names begin with W.
 
     $$E' = E + \frac{\lambda}{2} \sum_W \|W\|^2$$
 
@@ -295,6 +295,7 @@ def minibatches(
     >>> print(np.sort(epoch))
     [0 1 2 3 4 5]
     """
+    x, t = np.asarray(x), np.asarray(t)
     N = len(x)
     if len(t) != N:
         raise ValueError(f"minibatches: x has {N} samples, t has {len(t)}")
@@ -329,7 +330,7 @@ def fit(
     steps: int,
     evaluate: Callable[[State], dict[str, Any]] | None = None,
 ) -> Iterator[tuple[State, dict[str, Any]]]:
-    r"""Fold a step over batches, and hand out every state on the way.
+    r"""Fold a step over batches, and hand out every state on the way. Nothing happens until it is iterated over.
 
     $$s_k = \mathrm{step}(s_{k-1}, batch_k), \qquad k = 1, \dots, steps$$
 
@@ -496,7 +497,7 @@ def progress(run: Run, steps: int, start: int = 0) -> Iterator[tuple[State, dict
     with tqdm(total=steps, initial=start, unit="step", leave=False, disable=None) as bar:
         for state, metrics in run:
             bar.update(state.step - bar.n)
-            if state.step % 100 == 0:
+            if state.step % 100 == 0 and "loss" in metrics:
                 bar.set_postfix(loss=f"{metrics['loss']:.3f}", refresh=False)
             yield state, metrics
 
@@ -626,8 +627,12 @@ def load_state(path: str | Path) -> State:
     kinds = {name: dict if isinstance(v, dict) else v.shape for name, v in tree.items()}
     if kinds != {"params": dict, "stats": dict, "opt": dict, "seed": (), "step": ()}:
         raise ValueError(f"load_state: {path} holds {sorted(tree)}, no state; wanted {', '.join(State._fields)}")
-    opt = {name: int(v) if isinstance(v, np.ndarray) and v.dtype.kind == "i" else v for name, v in tree["opt"].items()}
+    opt = {name: v.item() if _is_number(v) else v for name, v in tree["opt"].items()}
     return State(tree["params"], tree["stats"], opt, int(tree["seed"]), int(tree["step"]))
+
+
+def _is_number(v: Any) -> bool:
+    return isinstance(v, np.ndarray) and v.shape == () and v.dtype in ("int64", "float64")
 
 
 class Trial(NamedTuple):
@@ -661,7 +666,7 @@ def random_search(
     seed: int,
     map: Callable = map,
 ) -> list[Trial]:
-    r"""Search hyper-parameters at random: try n settings, the best first.
+    r"""Search hyperparameters at random: try n settings, the best first.
 
     $$\log x \sim U(\log a, \log b), \quad x \sim U(a, b), \quad \text{or a choice}$$
 

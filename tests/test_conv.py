@@ -370,3 +370,12 @@ def test_settings_of_numpy_widen_nothing(dtype):
         ops.avg_pool2d(x, (two, two), two, np.int64(1)),
     ):
         assert {a.dtype for a in (y, *pullback(y))} == {np.dtype(dtype)}
+
+
+def test_a_window_with_a_nan_passes_its_gradient_on():
+    x = np.array([[[[1.0, np.nan, 4.0, 3.0], [2.0, 0.0, 1.0, 4.0]]]])
+    y, pullback = ops.max_pool2d(x, 2)
+    assert_array_equal(y, [[[[np.nan, 4.0]]]])
+    dx = pullback(np.array([[[[5.0, 7.0]]]]))[0]
+    assert dx[0, 0, :, :2].sum() == 5
+    assert_array_equal(dx[0, 0, :, 2:], [[7, 0], [0, 0]])

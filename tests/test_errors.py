@@ -25,11 +25,11 @@ NORM, STATS = {"gamma1": zeros(4), "beta1": zeros(4)}, {"mean1": zeros(4), "var1
 
 # (what is called, its arguments, the whole message)
 VALUES = [
-    (nn.sigmoid, ["a"], "sigmoid: wanted real numbers, got an array of dtype <U1"),
-    (nn.relu, [1j], "relu: wanted real numbers, got an array of dtype complex128"),
-    (nn.tanh, [[None]], "tanh: wanted real numbers, got an array of dtype object"),
-    (nn.softmax, [[1j]], "softmax: wanted real numbers, got an array of dtype complex128"),
-    (nn.log_softmax, [[1j]], "log_softmax: wanted real numbers, got an array of dtype complex128"),
+    (nn.sigmoid, ["a"], "sigmoid: x has dtype <U1, wanted real numbers"),
+    (nn.relu, [1j], "relu: x has dtype complex128, wanted real numbers"),
+    (nn.tanh, [[None]], "tanh: x has dtype object, wanted real numbers"),
+    (nn.softmax, [[1j]], "softmax: x has dtype complex128, wanted real numbers"),
+    (nn.log_softmax, [[1j]], "log_softmax: x has dtype complex128, wanted real numbers"),
     (nn.one_hot, [[0, 3], 3], "one_hot: t holds labels from 0 to 3, wanted 0 to 2"),
     (nn.one_hot, [[-1, 2], 3], "one_hot: t holds labels from -1 to 2, wanted 0 to 2"),
     (nn.one_hot, [[0.0], 3], "one_hot: t has dtype float64, labels are ints"),
@@ -154,7 +154,7 @@ OPS = [
         "affine: W has shape (2, 3), b has shape (1,); wanted (D, M) and (M,)",
     ),
     (ops.affine, [zeros(8, 2), zeros(2), 0.0], "affine: W has shape (2,), b has shape (); wanted (D, M) and (M,)"),
-    (ops.affine, [[["a"]], zeros(1, 1), zeros(1)], "affine: wanted real numbers, got an array of dtype <U1"),
+    (ops.affine, [[["a"]], zeros(1, 1), zeros(1)], "affine: x has dtype <U1, wanted real numbers"),
     *(
         (
             ops.batch_norm,
@@ -705,6 +705,13 @@ def test_notes(run, message, notes):
         run()
     assert str(caught.value) == message
     assert caught.value.__notes__ == notes
+
+
+@pytest.mark.parametrize("name", ["value_and_grad", "numerical_value_and_grad"])
+def test_a_parameter_that_no_layer_uses_is_refused(name):
+    grad = getattr(nn, name)(serial(affine(1)), ops.softmax_cross_entropy)
+    with pytest.raises(ValueError, match=rf"^{name}: no layer uses V, W9$"):
+        grad(nn.init_mlp(0, (3, 2)) | {"V": zeros(1), "W9": zeros(1)}, zeros(1, 3), np.array([0]))
 
 
 def test_a_function_that_fails_leaves_its_argument_alone():

@@ -1,5 +1,6 @@
 """Layers: what `lift` makes of an op, and that chains of layers behave as composition should."""
 
+import functools
 import weakref
 
 import numpy as np
@@ -442,3 +443,10 @@ def test_without_gradients_nothing_is_kept(grad, rng):
     assert result[0].shape == (5, 2)
     assert kept[-1] == [grad, grad]
     assert [x() is not None for x in inputs] == [grad] * 3
+
+
+def test_an_op_without_a_name_is_lifted_too(rng):
+    layer = layers.lift(functools.partial(ops.dropout, rate=0.5, key=(0, 1)))
+    x = rng.normal(size=(4, 3))
+    assert_array_equal(layer({}, x)[0], ops.dropout(x, 0.5, (0, 1))[0])
+    assert layer.__name__.startswith("functools.partial(")

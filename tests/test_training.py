@@ -723,3 +723,23 @@ def test_a_search_finds_good_settings():
     assert trials[-1].metrics["score"] < 0.4
     assert min(trial.settings["lr"] for trial in trials[:3]) > 0.05
     assert max(trial.settings["lam"] for trial in trials[:3]) < 0.001
+
+
+def test_lists_are_drawn_from_like_arrays():
+    x, t = next(nn.minibatches([[1.0, 2.0], [3.0, 4.0]], [0, 1], batch_size=2))
+    assert x[t == 1].tolist() == [[3.0, 4.0]]
+
+
+def test_a_run_without_a_loss_has_its_bar_as_well():
+    steps = [(nn.init_state(nn.sgd(), {})._replace(step=k), {}) for k in range(1, 101)]
+    assert [state.step for state, _ in nn.progress(steps, 100)] == list(range(1, 101))
+
+
+def test_numbers_that_an_optimizer_remembers_come_back_as_numbers(tmp_path):
+    state = nn.init_state(nn.sgd(), {"w": np.ones(2, np.float32)})._replace(
+        opt={"t": 3, "norm": 0.1, "k": np.float32(2)}
+    )
+    nn.save_state(tmp_path / "state.npz", state)
+    opt = nn.load_state(tmp_path / "state.npz").opt
+    assert (opt["t"], opt["norm"], opt["k"]) == (3, 0.1, 2)
+    assert (type(opt["t"]), type(opt["norm"]), opt["k"].dtype) == (int, float, np.float32)

@@ -300,7 +300,7 @@ def shuffle(x: Array, t: Array, seed: int) -> Split:
 
 
 def train_validation_split(x: Array, t: Array, validation: int | float, seed: int) -> tuple[Split, Split]:
-    r"""Shuffle the data and keep a part of them aside, to compare hyper-parameters on.
+    r"""Shuffle the data and keep a part of them aside, to compare hyperparameters on.
 
     $$N = N_{train} + N_{validation}$$
 
