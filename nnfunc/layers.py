@@ -120,8 +120,8 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
 
     def layer(params, x, mode=EVAL):
         _check_names(label, "params", names, params)
-        weights = (params[name] for name in names)
-        y, back = op(x, *weights, **settings, **({"dx": mode.dx} if takes_dx else {}))
+        weights = [params[name] for name in names]
+        y, back = op(x, *weights, dx=mode.dx, **settings) if takes_dx else op(x, *weights, **settings)
 
         def pullback(dy):
             dx, *dweights = back(dy)

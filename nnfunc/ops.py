@@ -531,19 +531,22 @@ def normalize(
             f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
             "wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice"
         )
-    shape = (1, -1) if x.ndim == 2 else (1, -1, 1, 1)
-    own = mean is None
+    own, images = mean is None, x.ndim == 4
+
+    def each(feature):
+        return xp.reshape(feature, (-1, 1, 1)) if images else feature
+
     if own:
         check_some("batch_norm", "x", x)
         m = x.size // x.shape[1]
         mean = _sums(xp, x) / m
-    x_hat = x - xp.reshape(mean, shape)
+    x_hat = x - each(mean)
     if own:
         var = _sums(xp, x_hat * x_hat) / m
     scale = 1 / (var + float(eps)) ** 0.5
-    x_hat *= xp.reshape(scale, shape)
-    y = x_hat * xp.reshape(gamma, shape)
-    y += xp.reshape(beta, shape)
+    x_hat *= each(scale)
+    y = x_hat * each(gamma)
+    y += each(beta)
     dtype = y.dtype
 
     def pullback(dy):
@@ -551,9 +554,9 @@ def normalize(
         dgamma, dbeta = _sums(xp, dy * x_hat), _sums(xp, dy)
         dx = dy
         if own:
-            dx = dx - x_hat * xp.reshape(dgamma / m, shape)
-            dx -= xp.reshape(dbeta / m, shape)
-        return dx * xp.reshape(gamma * scale, shape), dgamma, dbeta
+            dx = dx - x_hat * each(dgamma / m)
+            dx -= each(dbeta / m)
+        return dx * each(gamma * scale), dgamma, dbeta
 
     return y, pullback, mean, var
 
