@@ -48,8 +48,12 @@ def test_main_job_ends_within_the_bands_of_the_sources(activation, first, last, 
 
 
 def start(*args):
+    def heed_interrupts():  # a shell that runs the tests in the background lets them, and so their children, ignore it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     command = [sys.executable, "-u", "-m", "nnfunc", *args]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts)
 
 
 def wait_for_row(process, epoch):
