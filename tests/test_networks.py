@@ -607,3 +607,17 @@ def test_the_step_of_the_differences_can_be_chosen():
     rule = nn.numerical_value_and_grad(affine(1), lambda y, t: (np.sum(y**3), None), h=0.5)
     _, grads, _ = rule({"W1": np.array([[2.0]]), "b1": np.array([0.0])}, np.array([[1.0]]), None)
     assert_allclose([grads["W1"][0, 0], grads["b1"][0]], 12.25)
+
+
+@pytest.mark.parametrize("broken", [np.inf, -np.inf, np.nan])
+def test_a_broken_pixel_gives_nan_and_no_wrong_slope(broken, rng):
+    x, t, params = rng.normal(size=(4, 3)), np.array([0, 1, 0, 1]), nn.init_mlp(0, (3, 5, 2), dtype=np.float64)
+    x[1, 2] = broken
+    net, loss = nn.mlp(layers.tanh), ops.softmax_cross_entropy
+    with np.errstate(invalid="ignore"):
+        value, grads, _ = nn.numerical_value_and_grad(net, loss)(params, x, t)
+        slow = nn.numerical_gradient(lambda p: loss(nn.predict(net, p, x), t)[0], params)
+    assert np.isnan(grads["W1"][2]).all()
+    if np.isfinite(value):
+        assert_allclose(grads["W1"][:2], slow["W1"][:2], atol=1e-10)
+        assert_allclose(grads["W2"], slow["W2"], atol=1e-10)
