@@ -8,3 +8,10 @@ that does the work once and returns the loss, or the scores. With `rows`, an ite
 those rows, which is how the results are compared before anything is timed; without, it draws its batches in its own
 fastest way. A peer that is not installed is left out.
 """
+
+import os
+import sys
+
+# OpenBLAS counts its threads when NumPy is imported, and threadpoolctl, which could tell it later, may be missing.
+if "numpy" not in sys.modules:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

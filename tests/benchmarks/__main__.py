@@ -1,4 +1,7 @@
-"""Prints tables of ratios: ``python -m tests.benchmarks [--quick] [--growth] [--json FILE] [workload ...]``."""
+"""Prints tables of ratios: ``python -m tests.benchmarks [--quick] [--growth] [--json FILE] [workload ...]``.
+
+With ``--against REV`` the ratios are those of this tree to another revision of it, and no peer takes part.
+"""
 
 import argparse
 import json
@@ -10,7 +13,7 @@ import numpy as np
 
 import nnfunc as nn
 
-from . import conv, dense, growth, numerical, record, timing
+from . import against, conv, dense, growth, numerical, record, timing
 from .task import peers, rows
 from .with_nnfunc import NAME as OURS
 
@@ -38,7 +41,8 @@ def main(argv=None):
     parser.add_argument("workloads", nargs="*", help=f"which of {known}; all if none is named")
     parser.add_argument("--quick", action="store_true", help="under two minutes: float32 only, fewer rounds")
     parser.add_argument("--growth", action="store_true", help="also the time over batch size and over width")
-    parser.add_argument("--rounds", type=int, help="rounds of which the median is taken; 15, with --quick 7")
+    parser.add_argument("--rounds", type=int, help="rounds of which the median is taken; 15, --quick 7, --against 11")
+    parser.add_argument("--against", metavar="REV", help="time this tree beside that revision, float32: two minutes")
     parser.add_argument("--json", type=Path, help="a file for the record of everything measured")
     parser.add_argument("--page", type=Path, help="a page whose tables are to be made of the record")
     arguments = parser.parse_args(argv)
@@ -48,6 +52,13 @@ def main(argv=None):
         return not arguments.workloads or any(wanted in name for wanted in arguments.workloads)
 
     timing.keep_memory()
+    if arguments.against:
+        timing.one_core()
+        workloads = {name: WORKLOADS[name][:2] for name in filter(chosen, WORKLOADS)}
+        rounds, seconds = arguments.rounds or 11, 1 if arguments.quick else 11
+        with timing.one_thread():
+            print(against.compare(arguments.against, workloads, nn.load_mnist()[0], rounds, seconds))
+        return
     found = {"circumstances": record.circumstances() | {"cores": timing.one_core(), "rounds": rounds}}
     with timing.one_thread():
         data, _ = nn.load_mnist()

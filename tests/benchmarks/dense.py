@@ -25,7 +25,9 @@ def w2(data, dtype):
 
 def w3(data, dtype):
     """784-100x5-10 with batch normalisation, ReLU, batches of 100, SGD."""
-    params, stats = nn.init_mlp(0, (784, *[100] * 5, 10), dtype=dtype, batch_norm=True)
+    params = nn.init_mlp(0, (784, *[100] * 5, 10), dtype=dtype, batch_norm=True)
+    # Older revisions, which --against may name, return the statistics with the parameters
+    params, stats = params if isinstance(params, tuple) else (params, nn.init_stats(params))
     return mlp(data, params, "relu", batch=100, lr=0.1, stats=stats)
 
 

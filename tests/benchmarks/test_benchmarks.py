@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from . import __main__ as benchmarks
-from . import growth, numerical, record, timing
+from . import against, growth, numerical, record, timing
 from . import task as tasks
 from .task import PEERS, peers, rows
 
@@ -108,6 +110,36 @@ def test_the_whole_program_writes_its_record_and_its_page_with_holes(mnist, monk
     assert text in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not (shutil.which("git") and (against.ROOT / ".git").exists()), reason="not a checkout of git")
+def test_a_revision_is_timed_beside_this_tree_and_nothing_of_it_stays(mnist, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(benchmarks.timing, "one_core", lambda: "anywhere")
+    monkeypatch.setattr(benchmarks.nn, "load_mnist", lambda: ([a[:1000] for a in mnist[0]], None))
+    monkeypatch.setattr(against.tempfile, "tempdir", str(tmp_path))
+    benchmarks.main(["W3", "W5", "--against", "HEAD", "--quick", "--rounds", "1"])
+    told, ratios, calls = capsys.readouterr().out.split("\n\n")
+    assert f"the revision {against.git('describe', '--always', 'HEAD')}.\n" in told
+    assert record.processor() in told
+    rows = [line.strip("| ").split(" | ") for line in ratios.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["W3", "W5"]
+    assert all(float(row[2]) > 0 < float(row[4]) for row in rows)
+    assert [line.strip("| ").split(" | ")[0] for line in calls.splitlines()[2:]] == ["affine", "relu"]
+    with pytest.raises(SystemExit, match=r"^git worktree: .*no-such-revision"):
+        benchmarks.main(["W5", "--against", "no-such-revision"])
+    assert [*tmp_path.iterdir()] == []
+    assert str(tmp_path) not in against.git("worktree", "list")
+    assert not [name for name in sys.modules if name.startswith("nnfunc_")]
+
+
+def test_a_copy_of_the_package_has_modules_of_its_own_and_computes_the_same(mnist):
+    make, doing, _ = benchmarks.WORKLOADS["W3"]
+    data = [a[:1000] for a in mnist[0]]
+    with against.package(against.ROOT, "nnfunc_copy") as copy:
+        assert copy.ops is sys.modules["nnfunc_copy.ops"] is not benchmarks.nn.ops
+        ours, theirs = (timing.results(against.step(nn, make, doing, data), 3) for nn in (benchmarks.nn, copy))
+        assert ours.tolist() == theirs.tolist()
+    assert against.dense.nn is benchmarks.nn
+
+
 def test_the_page_shows_its_record():
     """Whatever the tables say, nobody has typed it."""
     kept = json.loads(PAGE.with_suffix(".json").read_text("utf-8"))
@@ -138,6 +170,17 @@ def test_peers_take_turns_and_every_step_is_counted():
     assert "".join(calls[-9:]) == "abc" + "bca" + "cab"
     assert {name: len(rounds) for name, rounds in taken.items()} == {"a": 3, "b": 3, "c": 3}
     assert cores.keys() == steps.keys()
+
+
+def test_steps_that_are_alike_take_many_short_turns_and_are_made_anew_in_each_round():
+    made = []
+    makes = {name: lambda name=name: made.append(name) or (lambda: sum(range(1000))) for name in ("a", "b", "c")}
+    taken = timing.in_turns(makes, rounds=3, seconds_in_all=0.3)
+    assert "".join(made) == "a" + "bca" + "cab" + "abc"
+    assert taken.keys() == makes.keys()
+    assert len({spent.shape for spent in taken.values()}) == 1
+    assert len(taken["a"]) == 3
+    assert all((spent > 0).all() for spent in taken.values())
 
 
 def test_rows_are_those_of_the_librarys_batches(mnist):

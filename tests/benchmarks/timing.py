@@ -5,6 +5,7 @@ import ctypes
 import importlib.util
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 Step = Callable[[], Any]
+TURN = 0.01  # seconds: a processor changes its speed too often for longer turns to meet the same one
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -63,6 +65,18 @@ def takes(step: Step) -> int:
     return getattr(step, "taken", 1)
 
 
+def several(step: Step, count: int) -> Step:
+    """As many steps at once."""
+
+    def steps():
+        for _ in range(count):
+            last = step()
+        return last
+
+    steps.taken = count
+    return steps
+
+
 def disagreement(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference of two runs' results, step by step, relative to the largest number of the step."""
     one, other = (a.reshape(len(a), -1) for a in (one, other))
@@ -72,14 +86,16 @@ def disagreement(one: np.ndarray, other: np.ndarray) -> float:
 def seconds(steps: dict[str, Step], rounds: int, target: float) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Seconds a step of each peer, round by round, and how many cores it kept busy.
 
-    A peer's turn lasts about `target` seconds. Each round begins with another peer: none is always first.
+    A peer's turn lasts about `target` seconds, or is one step if that is 0. Each round begins with another peer: none
+    is always first.
     """
     taken: dict[str, list[float]] = {name: [] for name in steps}
     counts, busy, wall = {}, dict.fromkeys(steps, 0.0), dict.fromkeys(steps, 0.0)
     for name, step in steps.items():
         _run(step, 1)
-        counts[name] = max(1, round(target / min(_run(step, 1) for _ in range(3))))
-        _run(step, counts[name])
+        counts[name] = max(1, round(target / min(_run(step, 1) for _ in range(3)))) if target else 1
+        if counts[name] > 1:
+            _run(step, counts[name])
     for k in range(rounds):
         names = list(steps)
         for name in names[k % len(names) :] + names[: k % len(names)]:
@@ -91,9 +107,37 @@ def seconds(steps: dict[str, Step], rounds: int, target: float) -> tuple[dict[st
     return taken, {name: busy[name] / wall[name] for name in steps}
 
 
+def in_turns(makes: dict[str, Callable[[], Step]], rounds: int, seconds_in_all: float) -> dict[str, np.ndarray]:
+    """Microseconds a step, (rounds, turns): as many turns as there is time for, of equally many steps each.
+
+    For steps that take about the same time, the finer comparison. Every round makes them anew, and another one first:
+    where in the memory their arrays lie is a matter of luck.
+    """
+    each = min(seconds({"": next(iter(makes.values()))()}, 3, 0)[0][""])
+    count = max(1, round(TURN / each))
+    turns = max(1, round(seconds_in_all / (rounds * len(makes) * count * each)))
+    taken: dict[str, list[list[float]]] = {name: [] for name in makes}
+    names = list(makes)
+    for _ in range(rounds):
+        names.append(names.pop(0))
+        steps = {name: several(makes[name](), count) for name in names}
+        for name, spent in seconds(steps, turns, 0)[0].items():
+            taken[name].append(spent)
+    return {name: np.array(spent) * 1e6 for name, spent in taken.items()}
+
+
 def typical(taken: dict[str, list[float]]) -> dict[str, float]:
     """Medians, in microseconds."""
     return {name: median(seconds) * 1e6 for name, seconds in taken.items()}
+
+
+def clocks() -> np.ndarray:
+    """Seconds on the wall, of this process, of all processors, and of those that idled; nan where no system tells."""
+    counted = np.full(8, np.nan)
+    with contextlib.suppress(OSError):  # user, nice, system, idle, waiting for a disk, interrupts of two kinds, stolen
+        counted = np.array(Path("/proc/stat").read_text(encoding="utf-8").split()[1:9], float)
+        counted /= os.sysconf("SC_CLK_TCK")
+    return np.array([perf_counter(), process_time(), counted.sum(), counted[3:5].sum()])
 
 
 def _run(step: Step, count: int) -> float:

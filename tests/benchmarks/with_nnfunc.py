@@ -14,7 +14,7 @@ def training(task):
 
 
 def predicting(task):
-    return {NAME: lambda rows=None: lambda: nn.predict(task.net, task.params, task.x)}
+    return {NAME: lambda rows=None: partial(nn.predict, task.net, task.params, task.x)}
 
 
 def train(task, rows=None):
