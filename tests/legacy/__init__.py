@@ -1,0 +1,1 @@
+"""Files that an older revision wrote, and that must always be read."""
