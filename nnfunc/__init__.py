@@ -4,45 +4,25 @@ Values, gradients, networks, initializers, optimizers, training, files and data 
 ``nnfunc.relu``; the ops and layers of the same names are ``nnfunc.ops.relu`` and ``nnfunc.layers.relu``.
 """
 
-from . import (
-    conv,
-    datasets,
-    draw,
-    functions,
-    gradient,
-    initializers,
-    layers,
-    networks,
-    ops,
-    optimizers,
-    params,
-    plots,
-    pretrained,
-    training,
-)
+from . import conv as conv
+from . import draw as draw
+from . import forms as forms
+from . import layers as layers
+from . import ops as ops
+from . import plots as plots
+from ._arrays import *
 from .datasets import *
+from .forms import Optimizer as Optimizer
+from .forms import State as State
 from .functions import *
 from .gradient import *
 from .initializers import *
 from .networks import *
+from .numerical import *
 from .optimizers import *
 from .params import *
 from .pretrained import *
+from .search import *
 from .training import *
 
-__all__ = [
-    "conv",
-    "draw",
-    "layers",
-    "ops",
-    "plots",
-    *datasets.__all__,
-    *functions.__all__,
-    *gradient.__all__,
-    *initializers.__all__,
-    *networks.__all__,
-    *optimizers.__all__,
-    *params.__all__,
-    *pretrained.__all__,
-    *training.__all__,
-]
+__version__ = "0.2.0"

@@ -6,22 +6,23 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import layers, networks, ops, optimizers
+from ._arrays import whole
 from .datasets import load_mnist, read_idx
-from .functions import Array, accuracy, softmax
+from .forms import Metrics, State
+from .functions import accuracy, softmax
 from .initializers import init_mlp
 from .params import load_params, save_params
-from .training import State, checkpoints, every, fit, init_state, load_state, minibatches, progress, save_state
-from .training import train_step as step_of
+from .training import checkpoints, every, fit, init_state, load_state, minibatches, progress, save_state, train_step
 
 ACTIVATIONS = ("sigmoid", "relu", "tanh", "identity")
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 SETTINGS = ("activation", "hidden", "scale", "optimizer", "lr", "batch", "seed", "dtype", "data")
 
 
@@ -93,16 +94,18 @@ def _read_run(path: Path) -> dict[str, Any]:
 
 def train(args: argparse.Namespace) -> int:
     """Train, print the table, save; end a run that is interrupted with what it has learnt so far."""
+    optimizer = getattr(optimizers, args.optimizer)(lr=args.lr)
     (x, t), (x_test, t_test) = load_mnist(path=args.data)
     x, x_test = x.astype(args.dtype, copy=False), x_test.astype(args.dtype, copy=False)
     sizes = (x.shape[1], *args.hidden, 1 + int(max(t.max(), t_test.max())))
-    epoch = len(x) // args.batch if 0 < args.batch <= len(x) else 1
-    steps = args.steps if args.epochs is None else args.epochs * epoch
+    epoch = len(x) // whole("train", "--batch", args.batch, 1, len(x))
+    steps = whole("train", "--steps", args.steps)
+    if args.epochs is not None:
+        steps = whole("train", "--epochs", args.epochs) * epoch
     net = networks.mlp(getattr(layers, args.activation))
-    optimizer = getattr(optimizers, args.optimizer)(lr=args.lr)
-    step = step_of(networks.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
+    step = train_step(networks.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
 
-    def evaluate(state: State) -> dict[str, Any]:
+    def evaluate(state: State) -> Metrics:
         scores = (networks.predict(net, state.params, images, batch_size=1000) for images in (x, x_test))
         return {"train": accuracy(next(scores), t), "test": accuracy(next(scores), t_test)}
 
@@ -116,7 +119,7 @@ def train(args: argparse.Namespace) -> int:
         save_state(args.out / "state.npz", state)  # first: what --resume finds is never another run's
         (args.out / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
     batches = minibatches(x, t, args.batch, seed=args.seed, start=state.step)
-    run = fit(step, state, batches, steps - state.step, every(epoch, evaluate))
+    run = _numbers(fit(step, state, batches, max(0, steps - state.step), every(epoch, evaluate)))
     run = checkpoints(run, args.out / "state.npz", epoch)
     if say is not print:
         run = progress(run, steps, state.step)
@@ -124,7 +127,7 @@ def train(args: argparse.Namespace) -> int:
     say("epoch | train acc, test acc")
     if state.step == 0:
         say(_row(0, evaluate(state)))
-    started, losses = time.perf_counter(), deque(maxlen=100)
+    started, losses = time.perf_counter(), deque[float](maxlen=100)
     try:
         for state, metrics in run:
             losses.append(metrics["loss"])
@@ -133,6 +136,7 @@ def train(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say(f"interrupted after step {state.step}; --resume goes on from here")
     seconds = time.perf_counter() - started
+    _check_numbers(state.step, state.params)
     save_state(args.out / "state.npz", state)
     save_params(args.out / "params.npz", state.params)
     last = evaluate(state)
@@ -141,7 +145,19 @@ def train(args: argparse.Namespace) -> int:
     return 0 if state.step >= steps else 130
 
 
-def _row(epoch: int, metrics: dict[str, Any]) -> str:
+def _numbers(run: Iterable[tuple[State, Metrics]]) -> Iterator[tuple[State, Metrics]]:
+    for state, metrics in run:
+        _check_numbers(state.step, metrics)
+        yield state, metrics
+
+
+def _check_numbers(step: int, values: Mapping[str, Any]) -> None:
+    """Stop before anything is saved that is no longer a number."""
+    if not all(np.isfinite(value).all() for value in values.values()):
+        raise ValueError(f"train: the loss is no longer a number after step {step}; a smaller --lr may help")
+
+
+def _row(epoch: int, metrics: Metrics) -> str:
     return f"{epoch:5} | {metrics['train']:.4f}, {metrics['test']:.4f}"
 
 
@@ -193,7 +209,7 @@ def read_digits(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_images(file: Path, ink: str = "auto") -> Array:
+def read_images(file: Path, ink: str = "auto") -> np.ndarray:
     """Return the images of a file, (N, 28, 28) from 0 to 1, light on dark as in MNIST."""
     with file.open("rb") as opened:
         magic = opened.read(2)
@@ -207,7 +223,7 @@ def read_images(file: Path, ink: str = "auto") -> Array:
     return images / np.float32(255)
 
 
-def read_picture(file: Path, ink: str = "auto") -> Array:
+def read_picture(file: Path, ink: str = "auto") -> np.ndarray:
     """Return a picture as MNIST would have it: grey, light on dark, 28 x 28.
 
     A picture of another size is cut to its digit, scaled to 20 pixels on the longer side and put

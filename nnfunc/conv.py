@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.lib.stride_tricks import as_strided
 
-from .functions import Array, cotangent, floating
+from ._arrays import Array, op, pair_of, takes, whole
+from .forms import Pullback
 
 __all__ = ["avg_pool2d", "col2im", "conv2d", "conv_output_size", "im2col", "max_pool2d"]
 
@@ -73,13 +74,12 @@ def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0)
     >>> nn.conv.conv_output_size(28, 5), nn.conv.conv_output_size(28, 3, stride=2, pad=1)
     (24, 14)
     """
-    for name, n, least in (("size", size, 0), ("filter_size", filter_size, 1), ("stride", stride, 1), ("pad", pad, 0)):
-        if not isinstance(n, (int, np.integer)) or n < least:
-            raise ValueError(f"conv_output_size: {name} is {n!r}, wanted an int from {least} up")
-    return int(_output_size("conv_output_size", size, filter_size, stride, pad))
+    given = {"size": (size, 0), "filter_size": (filter_size, 1), "stride": (stride, 1), "pad": (pad, 0)}
+    return _output_size("conv_output_size", *(whole("conv_output_size", name, *n) for name, n in given.items()))
 
 
-def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0) -> Array:
+@takes("x (N, C, H, W)")
+def im2col(x: Array, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0) -> np.ndarray:
     r"""Unfold images: every place of the filter becomes a column.
 
     $$col_{n,\; (c F_h + i) F_w + j,\; p O_w + q} = x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
@@ -101,7 +101,7 @@ def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pa
     Raises
     ------
     ValueError
-        If `x` has not four axes, or the filter is larger than a padded image.
+        If the filter is larger than a padded image.
 
     References
     ----------
@@ -118,14 +118,14 @@ def im2col(x: ArrayLike, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pa
       [3. 4. 6. 7.]
       [4. 5. 7. 8.]]]
     """
-    x, _ = floating("im2col", "x", x)
     col = _unfold(x, _windows("im2col", x.shape, (filter_h, filter_w), stride, pad))
     return col.copy() if np.may_share_memory(col, x) else col  # a filter of one pixel unfolds nothing
 
 
+@takes("col (N, K, P)")
 def col2im(
-    col: ArrayLike, x_shape: tuple[int, ...], filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0
-) -> Array:
+    col: Array, x_shape: tuple[int, ...], filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair = 0
+) -> np.ndarray:
     r"""Fold columns back and add up what falls on the same pixel: the adjoint of im2col.
 
     $$\langle \mathrm{im2col}(x),\; col \rangle = \langle x,\; \mathrm{col2im}(col) \rangle$$
@@ -164,7 +164,6 @@ def col2im(
        [2. 4. 2.]
        [1. 2. 1.]]]]
     """
-    col, _ = floating("col2im", "col", col)
     win = _windows("col2im", x_shape, (filter_h, filter_w), stride, pad)
     wanted = (x_shape[0], x_shape[1] * filter_h * filter_w, win.out_h * win.out_w)
     if col.shape != wanted:
@@ -172,9 +171,10 @@ def col2im(
     return _fold(col, x_shape, win)
 
 
+@op("x (N, C, H, W), W (F, C, FH, FW), b (F)")
 def conv2d(
-    x: ArrayLike, W: ArrayLike, b: ArrayLike, stride: Pair = 1, pad: Pair = 0, *, dx: bool = True
-) -> tuple[Array, Any]:
+    x: Array, W: Array, b: Array, stride: Pair = 1, pad: Pair = 0, *, dx: bool = True
+) -> tuple[np.ndarray, Pullback]:
     r"""Convolution: one affine map, applied at every place of the image.
 
     $$y_{n f p q} = b_f + \sum_{c i j} W_{f c i j}\, x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
@@ -205,7 +205,7 @@ def conv2d(
     Raises
     ------
     ValueError
-        If the channels differ, the filter is larger than a padded image, or a shape is wrong.
+        If the filter is larger than a padded image.
 
     References
     ----------
@@ -225,25 +225,19 @@ def conv2d(
     [[[[ 8. 12.]
        [20. 24.]]]] [4.]
     """
-    W, _ = floating("conv2d", "W", W)
-    b, _ = floating("conv2d", "b", b)
-    x, _ = floating("conv2d", "x", x, W.dtype)
-    if W.ndim != 4 or b.shape != W.shape[:1]:
-        raise ValueError(f"conv2d: W has shape {W.shape}, b has shape {b.shape}; wanted (F, C, FH, FW) and (F,)")
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
-    if x.shape[1] != W.shape[1]:
-        raise ValueError(f"conv2d: x has {x.shape[1]} channels, W has {W.shape[1]} (x {x.shape}, W {W.shape})")
     y = _correlate(x, W, win, b)
-    shape, dtype = y.shape, y.dtype
+    dtype = y.dtype
 
     def pullback(dy):
-        dy = cotangent("conv2d", dy, shape, dtype)
-        dW, db = np.zeros((len(W), W[0].size), dtype), np.zeros(len(W), dtype)
+        dW = np.zeros((len(W), W[0].size), dtype)
+        db = np.zeros(len(W), dtype)
         for part in _chunks(len(x)):
             rows = _rows(dy[part])
             dW += _product(rows, _unfold(x[part], win))
             db += rows.sum(axis=(0, 2))
-        return _conv_dx(dy, W, x.shape, win) if dx else None, dW.reshape(W.shape), db
+        by_x = _conv_dx(dy, W, x.shape, win) if dx else None
+        return by_x, dW.reshape(W.shape), db
 
     return y, pullback
 
@@ -252,16 +246,20 @@ def _conv_dx(dy: Array, W: Array, x_shape: tuple[int, ...], win: _Windows) -> Ar
     """Return the gradient by the images: columns folded back, or, where that is faster, a convolution of dy."""
     F, C = W.shape[:2]
     pad_h, pad_w = win.h - 1 - win.pad_h, win.w - 1 - win.pad_w
-    if win.stride_h == win.stride_w == 1 and min(pad_h, pad_w) >= 0 and F <= 2 * C:
+    steps_of_one = win.stride_h == win.stride_w == 1
+    if steps_of_one and min(pad_h, pad_w) >= 0 and F <= 2 * C:
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
-        return _correlate(dy, turned, win._replace(pad_h=pad_h, pad_w=pad_w, out_h=x_shape[2], out_w=x_shape[3]), 0)
+        out_h, out_w = x_shape[2:]
+        back = _Windows(win.h, win.w, 1, 1, pad_h, pad_w, out_h, out_w)
+        return _correlate(dy, turned, back, 0)
     return _fold(W.reshape(F, -1).T @ _rows(dy), x_shape, win)
 
 
 def _correlate(x: Array, W: Array, win: _Windows, b: Any) -> Array:
     """Apply the filters at every place, some images at a time, so that their columns stay in the cache."""
     W_rows, b = W.reshape(len(W), -1), np.reshape(b, (-1, 1))
-    y = np.empty((len(x), len(W), win.out_h * win.out_w), np.result_type(x, W))
+    shape = len(x), len(W), win.out_h * win.out_w
+    y = np.empty(shape, np.result_type(x, W))
     for part in _chunks(len(x)):
         np.matmul(W_rows, _unfold(x[part], win), out=y[part])
         y[part] += b
@@ -283,7 +281,8 @@ def _rows(y: Array) -> Array:
     return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])
 
 
-def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[Array, Any]:
+@op("x (N, C, H, W)")
+def max_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[np.ndarray, Pullback]:
     r"""Max pooling: the largest pixel of each window. The gradient goes to it alone.
 
     $$y_{n c p q} = \max_{i, j} x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
@@ -311,8 +310,7 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     Raises
     ------
     ValueError
-        If the window is larger than a padded image, the padding not smaller than the window, or a
-        shape is wrong.
+        If the window is larger than a padded image, or the padding not smaller than the window.
 
     References
     ----------
@@ -328,20 +326,19 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     [[[[5. 2.]]]] [[[[0. 5. 2. 0.]
        [0. 0. 0. 0.]]]]
     """
-    x, _ = floating("max_pool2d", "x", x)
     win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
     padded = _padded(x, win, -np.inf)
     seen = np.stack([padded[place] for place in win.places()])
     y = seen.max(axis=0)
-    wins, free = ~(seen < y), np.ones(y.shape, bool)  # not less: where there is a NaN, somebody wins too
+    # not less: where there is a NaN, somebody wins too
+    wins, free = ~(seen < y), np.ones(y.shape, bool)
     for won in wins:  # among equal pixels only the first
         won &= free
         free ^= won
-    x_shape, padded_shape, shape, dtype = x.shape, padded.shape, y.shape, y.dtype
+    x_shape, padded_shape, dtype = x.shape, padded.shape, y.dtype
     apart = win.stride_h >= win.h and win.stride_w >= win.w
 
     def pullback(dy):
-        dy = cotangent("max_pool2d", dy, shape, dtype)
         dx = np.zeros(padded_shape, dtype)
         for place, won in zip(win.places(), wins, strict=True):
             dx[place] = dy * won if apart else dx[place] + dy * won
@@ -350,7 +347,8 @@ def max_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     return y, pullback
 
 
-def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[Array, Any]:
+@op("x (N, C, H, W)")
+def avg_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) -> tuple[np.ndarray, Pullback]:
     r"""Average pooling: the mean of each window, the padding's zeros included.
 
     $$y_{n c p q} = \frac{1}{K_h K_w} \sum_{i, j} x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
@@ -376,7 +374,7 @@ def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     Raises
     ------
     ValueError
-        If the window is larger than a padded image, or a shape is wrong.
+        If the window is larger than a padded image, or the padding not smaller than the window.
 
     References
     ----------
@@ -391,16 +389,14 @@ def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
     [[[[2.5]]]] [[[[0.625 0.625]
        [0.625 0.625]]]]
     """
-    x, _ = floating("avg_pool2d", "x", x)
     win = _pool_windows("avg_pool2d", x.shape, size, stride, pad)
     padded = _padded(x, win, 0.0)
     share = 1 / (win.h * win.w)
     y = sum(padded[place] for place in win.places()) * share
-    x_shape, shape, dtype = x.shape, y.shape, y.dtype
+    x_shape, padded_shape, dtype = x.shape, padded.shape, y.dtype
 
     def pullback(dy):
-        dy = cotangent("avg_pool2d", dy, shape, dtype) * share
-        dx = np.zeros((*x_shape[:2], x_shape[2] + 2 * win.pad_h, x_shape[3] + 2 * win.pad_w), dtype)
+        dx, dy = np.zeros(padded_shape, dtype), dy * share
         for place in win.places():
             dx[place] += dy
         return (_inner(dx, x_shape, win),)
@@ -410,7 +406,7 @@ def avg_pool2d(x: ArrayLike, size: Pair, stride: Pair | None = None, pad: Pair =
 
 def _windows(where: str, x_shape: tuple[int, ...], window: Pair, stride: Pair, pad: Pair) -> _Windows:
     if len(x_shape) != 4:
-        raise ValueError(f"{where}: the images have shape {tuple(x_shape)}, wanted (N, C, H, W); one image is x[None]")
+        raise ValueError(f"{where}: the images have shape {tuple(x_shape)}, wanted (N, C, H, W)")
     window, stride = pair_of(where, "window", window, 1), pair_of(where, "stride", stride, 1)
     pad = pair_of(where, "pad", pad, 0)
     out = (_output_size(where, *along) for along in zip(x_shape[2:], window, stride, pad, strict=True))
@@ -422,13 +418,6 @@ def _pool_windows(where: str, x_shape: tuple[int, ...], size: Pair, stride: Pair
     if win.pad_h >= win.h or win.pad_w >= win.w:
         raise ValueError(f"{where}: pad {pad} is not smaller than the window {size}; some windows would be empty")
     return win
-
-
-def pair_of(where: str, name: str, value: Pair, least: int) -> tuple[int, int]:
-    pair = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n >= least for n in pair):
-        raise ValueError(f"{where}: {name} is {value!r}, wanted an int from {least} up, or a pair of them")
-    return int(pair[0]), int(pair[1])
 
 
 def _output_size(where: str, size: int, filter_size: int, stride: int, pad: int) -> int:
@@ -454,9 +443,9 @@ def _unfold(x: Array, win: _Windows) -> Array:
     """Lay out what each pixel of the filter sees: a view with strides of its own, which reshape then copies."""
     x = _padded(x, win, 0.0)
     (N, C, _, _), (n, c, h, w) = x.shape, x.strides
-    seen = np.lib.stride_tricks.as_strided(
-        x, (N, C, win.h, win.w, win.out_h, win.out_w), (n, c, h, w, h * win.stride_h, w * win.stride_w), writeable=False
-    )
+    shape = N, C, win.h, win.w, win.out_h, win.out_w
+    strides = n, c, h, w, h * win.stride_h, w * win.stride_w
+    seen = as_strided(x, shape, strides, writeable=False)
     return seen.reshape(N, C * win.h * win.w, win.out_h * win.out_w)
 
 

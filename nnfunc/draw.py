@@ -6,11 +6,14 @@ the page around it (`currentColor`), so it can be read on light and dark ground.
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from .functions import Array
-from .layers import Layer, Mode, Params
+import numpy as np
+
+from ._arrays import Array, name_of
+from .forms import Layer, Mode
+from .layers import _leaves
 from .networks import mlp
 
 __all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
@@ -25,10 +28,8 @@ class _Group(NamedTuple):
     neurons: list[str]
 
 
-def neurons_dot(params: Params) -> str:
-    r"""Graphviz text of a multi-layer perceptron, neuron by neuron.
-
-    $$x_j \to a^{(2)}_k \to \dots \to y_m$$
+def neurons_dot(params: Mapping[str, Array]) -> str:
+    r"""Graphviz text of a multi-layer perceptron, neuron by neuron: a digraph, which ``dot -Tpng`` draws.
 
     Parameters
     ----------
@@ -38,16 +39,12 @@ def neurons_dot(params: Params) -> str:
     Returns
     -------
     str
-        A digraph; ``dot -Tpng`` draws it.
+        The text.
 
     Raises
     ------
     ValueError
         If `params` are not those of an mlp.
-
-    References
-    ----------
-    E. Gansner, S. North, "An open graph visualization system", 2000.
 
     Examples
     --------
@@ -69,10 +66,8 @@ def neurons_dot(params: Params) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def neurons_svg(params: Params) -> str:
-    r"""SVG text of a multi-layer perceptron, neuron by neuron.
-
-    $$x_j \to a^{(2)}_k \to \dots \to y_m$$
+def neurons_svg(params: Mapping[str, Array]) -> str:
+    r"""SVG text, an ``<svg>`` element, of what [neurons_dot][nnfunc.draw.neurons_dot] writes for Graphviz.
 
     Parameters
     ----------
@@ -82,16 +77,12 @@ def neurons_svg(params: Params) -> str:
     Returns
     -------
     str
-        An ``<svg>`` element.
+        The text.
 
     Raises
     ------
     ValueError
         If `params` are not those of an mlp.
-
-    References
-    ----------
-    W3C, "Scalable Vector Graphics 2", 2018.
 
     Examples
     --------
@@ -121,10 +112,10 @@ def neurons_svg(params: Params) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
-def layers_dot(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] = {}) -> str:
+def layers_dot(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array] = {}) -> str:
     r"""Graphviz text of any network, a box for each layer, the shapes on the arrows.
 
-    $$x \to f_1 \to f_2 \to \dots \to y$$
+    Chains inside of chains are opened up; layers side by side are one box, called by what they are.
 
     Parameters
     ----------
@@ -132,7 +123,7 @@ def layers_dot(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] 
         The network.
     params : dict of arrays
         Its parameters.
-    x : array
+    x : array_like, or a tuple of them
         A batch to send through, for the shapes.
     stats : dict of arrays
         Running statistics, if the network has any.
@@ -146,10 +137,6 @@ def layers_dot(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] 
     ------
     ValueError
         What a layer raises, if the batch does not fit the network.
-
-    References
-    ----------
-    E. Gansner, S. North, 2000.
 
     Examples
     --------
@@ -178,35 +165,23 @@ def layers_dot(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] 
     return "\n".join([*lines, "}", ""])
 
 
-def layers_svg(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] = {}) -> str:
-    r"""SVG text of any network, a box for each layer, the shapes on the arrows.
-
-    $$x \to f_1 \to f_2 \to \dots \to y$$
+def layers_svg(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array] = {}) -> str:
+    r"""SVG text, an ``<svg>`` element, of what [layers_dot][nnfunc.draw.layers_dot] writes for Graphviz.
 
     Parameters
     ----------
-    net : layer
-        The network.
-    params : dict of arrays
-        Its parameters.
-    x : array
-        A batch to send through, for the shapes.
-    stats : dict of arrays
-        Running statistics, if the network has any.
+    net, params, x, stats
+        Those of `layers_dot`.
 
     Returns
     -------
     str
-        An ``<svg>`` element.
+        The text.
 
     Raises
     ------
     ValueError
         What a layer raises, if the batch does not fit the network.
-
-    References
-    ----------
-    W3C, "Scalable Vector Graphics 2", 2018.
 
     Examples
     --------
@@ -217,21 +192,24 @@ def layers_svg(net: Layer, params: Params, x: Array, stats: Mapping[str, Array] 
     3 True
     """
     names, shapes = _boxes(net, params, x, stats)
-    height = 64 * len(names) + 40
-    lines = [_svg_head(240, height, "Layers " + ", ".join(names))]
+    # A letter is up to 7 wide; a name stands in the middle of its box, a shape begins beside the arrow.
+    width = max(200, *(7 * len(name) + 14 for name in names), *(14 * len(shape) - 20 for shape in shapes))
+    middle, height = 20 + width // 2, 64 * len(names) + 40
+    lines = [_svg_head(width + 40, height, "Layers " + ", ".join(names))]
     for i, shape in enumerate(shapes):
         y = 64 * i + 6
-        lines.append(f'<path d="M120 {y} v26 m-4 -7 l4 7 l4 -7" fill="none" stroke="currentColor"/>')
-        lines.append(_svg_text(130, y + 16, str(shape), "start"))
+        lines.append(f'<path d="M{middle} {y} v26 m-4 -7 l4 7 l4 -7" fill="none" stroke="currentColor"/>')
+        lines.append(_svg_text(middle + 10, y + 16, shape, "start"))
     for i, name in enumerate(names):
         y = 64 * i + 34
-        lines.append(f'<rect x="20" y="{y}" width="200" height="32" rx="4" fill="none" stroke="currentColor"/>')
-        lines.append(_svg_text(120, y + 20, name))
+        lines.append(f'<rect x="20" y="{y}" width="{width}" height="32" rx="4" fill="none" stroke="currentColor"/>')
+        lines.append(_svg_text(middle, y + 20, name))
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _groups(params: Params) -> list[_Group]:
-    weights = [layer.names[0] for layer in mlp().expand(params) if layer.__name__.startswith("affine")]
+def _groups(params: Mapping[str, Array]) -> list[_Group]:
+    net: Any = mlp()
+    weights = [layer.names[0] for layer in net.expand(params) if name_of(layer).startswith("affine")]
     sizes = [params[weights[0]].shape[0], *(params[name].shape[1] for name in weights)]
     last = len(sizes) - 1
     kinds = [("input", "blue4", "#00008b")]
@@ -249,20 +227,19 @@ def _edges(groups: list[_Group]) -> Iterator[tuple[str, str]]:
         yield from ((a, b) for a in before.neurons for b in after.neurons)
 
 
-def _boxes(net: Layer, params: Params, x: Array, stats: Mapping[str, Array]) -> tuple[list[str], list[tuple[int, ...]]]:
-    chain, shapes = list(_chain(net, params)), [x.shape]
-    for layer in chain:
-        x = layer(params, x, Mode(stats, grad=False))[0]
-        shapes.append(x.shape)
-    return [getattr(layer, "__name__", repr(layer)) for layer in chain], shapes
+def _boxes(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array]) -> tuple[list[str], list[str]]:
+    names, shapes = [], [_shape(x)]
+    for layer, mode in _leaves(net, params, Mode(stats, grad=False)):
+        x = layer(params, x, mode)[0]
+        names.append(name_of(layer))
+        shapes.append(_shape(x))
+    return names, shapes
 
 
-def _chain(net: Layer, params: Params) -> Iterator[Layer]:
-    if not hasattr(net, "expand"):
-        yield net
-        return
-    for layer in net.expand(params):
-        yield from _chain(layer, params)
+def _shape(x: Any) -> str:
+    if isinstance(x, tuple):
+        return ", ".join(map(_shape, x))
+    return str(tuple(x.shape if hasattr(x, "shape") else np.shape(x)))
 
 
 def _quoted(name: str) -> str:

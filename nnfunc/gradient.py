@@ -4,11 +4,15 @@ Everything here works on any function `f`, knows nothing of networks, and comput
 difference of nearly equal numbers needs every digit there is.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+
+from ._arrays import Array, array, check_some, entries, floating, generator, kind_of, name_of, real, whole
+from .forms import Op, Params
 
 __all__ = [
     "check_gradients",
@@ -20,11 +24,8 @@ __all__ = [
     "tangent_line",
 ]
 
-Array = np.ndarray
-Point = TypeVar("Point", ArrayLike, dict[str, Array])
 
-
-def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = 1e-4) -> Any:
+def numerical_diff(f: Callable[[Any], Any], x: Array, h: float = 1e-4) -> Any:
     r"""Slope of a function of one variable, by the central difference.
 
     $$f'(x) \approx \frac{f(x + h) - f(x - h)}{2h}$$
@@ -32,16 +33,21 @@ def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = 1e-4) -> An
     Parameters
     ----------
     f : callable
-        Takes and returns a number; or an array, element by element.
+        Takes a number; or an array, which it answers element by element.
     x : array_like
         Where to take the slope.
     h : float
-        Half the distance of the two points.
+        Half the distance of the two points, above 0.
 
     Returns
     -------
     float or array
         float64, in the shape of `x`.
+
+    Raises
+    ------
+    ValueError
+        If `f` answers an array in another shape: it is a function of many variables.
 
     References
     ----------
@@ -54,8 +60,18 @@ def numerical_diff(f: Callable[[Any], Any], x: ArrayLike, h: float = 1e-4) -> An
     >>> print(nn.numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5))    # exactly: 0.2
     0.1999999999990898
     """
-    x = np.asarray(x, dtype=np.float64)[()]
-    return (f(x + h) - f(x - h)) / (2 * h)
+    x, h = _float64("numerical_diff", "x", x)[()], real("numerical_diff", "h", h, "(0, inf)")
+    slope = (f(x + h) - f(x - h)) / (2 * h)
+    if x.shape and np.shape(slope) != x.shape:
+        raise ValueError(
+            f"numerical_diff: f returned shape {np.shape(slope)} for x of shape {x.shape}, wanted a number for each; "
+            "a function of many variables has a numerical_gradient"
+        )
+    return slope
+
+
+def _float64(where: str, name: str, x: Array) -> np.ndarray:
+    return np.array(floating(where, name, x), dtype=np.float64)
 
 
 def tangent_line(f: Callable[[Any], Any], x: float) -> Callable[[Any], Any]:
@@ -75,6 +91,11 @@ def tangent_line(f: Callable[[Any], Any], x: float) -> Callable[[Any], Any]:
     callable
         The line. Its intercept is its value at 0.
 
+    Raises
+    ------
+    ValueError
+        If `x` is no number.
+
     References
     ----------
     [numerical_diff][nnfunc.gradient.numerical_diff] gives the slope.
@@ -91,7 +112,11 @@ def tangent_line(f: Callable[[Any], Any], x: float) -> Callable[[Any], Any]:
     return lambda u: slope * u + intercept
 
 
-def numerical_gradient(f: Callable[[Any], Any], x: Point, h: float = 1e-4) -> Point:
+@overload
+def numerical_gradient(f: Callable[[Any], Any], x: Mapping[str, Array], h: float = 1e-4) -> Params: ...
+@overload
+def numerical_gradient(f: Callable[[Any], Any], x: Array, h: float = 1e-4) -> np.ndarray: ...
+def numerical_gradient(f: Callable[[Any], Any], x: Any, h: float = 1e-4) -> Any:
     r"""Gradient of a function of many variables, one central difference for each of them.
 
     $$\frac{\partial f}{\partial x_i} \approx \frac{f(x + h e_i) - f(x - h e_i)}{2h}$$
@@ -106,7 +131,7 @@ def numerical_gradient(f: Callable[[Any], Any], x: Point, h: float = 1e-4) -> Po
     x : array_like or dict of arrays
         Where to take the gradient.
     h : float
-        The step.
+        The step, above 0.
 
     Returns
     -------
@@ -132,20 +157,22 @@ def numerical_gradient(f: Callable[[Any], Any], x: Point, h: float = 1e-4) -> Po
     >>> print(grads["w"].round(6), grads["b"].round(6))
     [12. 16.] 25.0
     """
-    if not isinstance(x, dict):
-        return numerical_gradient(lambda point: f(point["x"]), {"x": x}, h)["x"]
-    arrays = {name: np.array(a, dtype=np.float64) for name, a in x.items()}
+    if not isinstance(x, Mapping):
+        return numerical_gradient(lambda p: f(p["x"]), {"x": x}, h)["x"]
+    where = "numerical_gradient"
+    h = real(where, "h", h, "(0, inf)")
+    arrays = {name: _float64(where, name, a) for name, a in x.items()}
     seen = {name: _read_only(a) for name, a in arrays.items()}
     return {name: _differences(f, seen, a, h) for name, a in arrays.items()}
 
 
-def _read_only(a: Array) -> Array:
+def _read_only(a: np.ndarray) -> np.ndarray:
     view = a.view()
     view.flags.writeable = False
     return view
 
 
-def _differences(f: Callable[[Any], Any], seen: dict[str, Array], a: Array, h: float) -> Array:
+def _differences(f: Callable[[Params], Any], seen: Params, a: np.ndarray, h: float) -> np.ndarray:
     grad = np.empty_like(a)
     for i in np.ndindex(a.shape):
         middle = a[i]
@@ -166,7 +193,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-def gradient_path(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, step_num: int = 100) -> Array:
+def gradient_path(f: Callable[[Any], Any], x0: Array, lr: float = 0.01, step_num: int = 100) -> np.ndarray:
     r"""Every point of gradient descent, the start included.
 
     $$x_{k+1} = x_k - \eta\, \nabla f(x_k)$$
@@ -176,9 +203,9 @@ def gradient_path(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, step
     f : callable
         Takes an array and returns one number.
     x0 : array_like
-        The start.
+        The start; it is not written to.
     lr : float
-        The learning rate $\eta$ (eta).
+        The learning rate $\eta$ (eta), from 0 up.
     step_num : int
         How many steps.
 
@@ -204,27 +231,22 @@ def gradient_path(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, step
      [-2.4   3.2 ]
      [-1.92  2.56]]
     """
-    path = [np.array(x0, dtype=np.float64)]
-    for _ in range(step_num):
+    lr = real("gradient_path", "lr", lr)
+    path = [_float64("gradient_path", "x0", x0)]
+    for _ in range(whole("gradient_path", "step_num", step_num)):
         path.append(path[-1] - lr * numerical_gradient(f, path[-1]))
     return np.stack(path)
 
 
-def gradient_descent(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, step_num: int = 100) -> Array:
+def gradient_descent(f: Callable[[Any], Any], x0: Array, lr: float = 0.01, step_num: int = 100) -> np.ndarray:
     r"""Walk downhill: follow the negative gradient, and return where the walk ends.
 
     $$x_{k+1} = x_k - \eta\, \nabla f(x_k)$$
 
     Parameters
     ----------
-    f : callable
-        Takes an array and returns one number.
-    x0 : array_like
-        The start; it is not written to.
-    lr : float
-        The learning rate $\eta$ (eta).
-    step_num : int
-        How many steps.
+    f, x0, lr, step_num
+        Those of [gradient_path][nnfunc.gradient.gradient_path].
 
     Returns
     -------
@@ -250,7 +272,7 @@ def gradient_descent(f: Callable[[Any], Any], x0: ArrayLike, lr: float = 0.01, s
 
 
 def check_gradients(
-    f: Callable[[dict[str, Array]], Any], params: dict[str, ArrayLike], grads: dict[str, Array]
+    f: Callable[[Params], Any], params: Mapping[str, Array], grads: Mapping[str, Array]
 ) -> dict[str, float]:
     r"""How far gradients are from central differences: the mean absolute difference of each array.
 
@@ -274,7 +296,8 @@ def check_gradients(
     Raises
     ------
     ValueError
-        If keys or shapes differ.
+        If keys or shapes differ; or at a kink, where the slopes on two sides differ and the gradient
+        lies between them, as it may where a relu gets 0: there no difference can judge it.
 
     References
     ----------
@@ -293,18 +316,52 @@ def check_gradients(
     """
     if params.keys() != grads.keys():
         raise ValueError(f"check_gradients: params has {sorted(params)}, grads has {sorted(grads)}")
-    for name in params:
-        if np.shape(params[name]) != np.shape(grads[name]):
-            raise ValueError(
-                f"check_gradients: {name} has shape {np.shape(params[name])}, its gradient {np.shape(grads[name])}"
-            )
-    numerical = numerical_gradient(f, params)
-    return {name: float(np.mean(abs(numerical[name] - np.asarray(grads[name])))) for name in params}
+    arrays = {name: _read_only(_float64("check_gradients", name, a)) for name, a in params.items()}
+    given = {name: _float64("check_gradients", f"the gradient of {name}", g) for name, g in grads.items()}
+    for name, a in arrays.items():
+        check_some("check_gradients", name, a)
+        if a.shape != given[name].shape:
+            raise ValueError(f"check_gradients: {name} has shape {a.shape}, its gradient {given[name].shape}")
+    numerical = numerical_gradient(f, arrays)
+    apart = {name: abs(numerical[name] - given[name]) for name in params}
+    for name, far in apart.items():
+        if far.mean() > 1e-4 * abs(numerical[name]).mean():
+            i = tuple(map(int, np.unravel_index(far.argmax(), far.shape)))
+            _check_smooth(f, arrays, name, i, given[name][i])
+    return {name: float(far.mean()) for name, far in apart.items()}
 
 
-def check_vjp(
-    op: Callable[..., tuple[Any, Callable]], args: Sequence[Any], seed: int = 0, rtol: float = 1e-6, h: float = 1e-4
-) -> tuple[float, ...]:
+def _check_smooth(f: Callable[[Params], Any], arrays: Params, name: str, i: Any, g: float, h: float = 1e-4) -> None:
+    """Refuse to judge a gradient at a kink."""
+
+    def along(step):
+        moved = arrays[name].copy()
+        moved[i] += step
+        return floating("check_gradients", "the value of f", f(arrays | {name: _read_only(moved)}))
+
+    kink = _kink(g, along, h, _rounding(along(0), 1.0, h))
+    if kink:
+        raise ValueError(f"check_gradients: the gradient of {name}{list(i) or ''} is {g:.6g}{kink}; take another point")
+
+
+def _rounding(y: np.ndarray, w: Any, h: float) -> Any:
+    """Return what rounded values can do to a difference; ten times their last digit is room enough."""
+    return 10 * np.finfo(y.dtype).eps * np.sum(abs(w * y)) / h
+
+
+def _kink(exact: float, along: Callable[[float], Any], h: float, rounding: float) -> str:
+    """Say so if a gradient lies between the slopes on two sides. At a mere bend half the step brings them together."""
+    left, right = (along(0) - along(-h)) / h, (along(h) - along(0)) / h
+    width = abs(right - left)
+    nearer = abs(along(h / 2) - 2 * along(0) + along(-h / 2)) / (h / 2)
+    if width <= rounding or nearer < 0.7 * width or not abs((left + right) / 2 - exact) < 0.51 * width:
+        return ""
+    return (
+        f"; the slopes to its two sides are {left:.6g} and {right:.6g}: perhaps a kink, where any between them will do"
+    )
+
+
+def check_vjp(op: Op, args: Sequence[Any], seed: int = 0, rtol: float = 1e-6, h: float = 1e-4) -> tuple[float, ...]:
     r"""Check an op's pullback, the vector-Jacobian product, against central differences.
 
     For each argument a random direction v and a random w in the shape of the output must give one
@@ -316,16 +373,19 @@ def check_vjp(
     Parameters
     ----------
     op : callable
-        ``op(*args)`` gives ``(y, pullback)``, and ``pullback(dy)`` gives one gradient for each of
-        the first args (for a loss: of the scores, not of the labels).
+        ``op(*args)`` gives ``(y, pullback)``, and ``pullback(dy)`` a gradient for each argument that
+        holds floats, in their order. None stands for an argument that holds none, as ids before
+        weights; behind the last gradient it may be left out. The targets of a loss, and a plain
+        number behind arrays, such as a rate, need no gradient.
     args : sequence
-        Float arrays first, then what has no gradient.
+        The arguments. They are handed out read-only, floats in float64. A tuple of arrays is one
+        argument, whose gradient is such a tuple.
     seed : int
         Chooses v and w.
     rtol : float
-        The largest relative difference that passes.
+        The largest relative difference that passes, below 1.
     h : float
-        The step.
+        The step, above 0.
 
     Returns
     -------
@@ -335,7 +395,9 @@ def check_vjp(
     Raises
     ------
     ValueError
-        If a gradient is wrong, or has another shape than its argument.
+        If a gradient is wrong, is left out, or has another shape than its argument; if the op writes
+        into what it is given; or if the differences are too rough to tell. Where a wrong one lies
+        between the slopes on two sides, a kink is said to be possible.
 
     References
     ----------
@@ -354,27 +416,106 @@ def check_vjp(
       ...
     ValueError: check_vjp: gradient 0 of <lambda> is wrong: 1.83612 by its pullback, 3.67223 by differences
     """
+    name = name_of(op)
+    rtol, h = real("check_vjp", "rtol", rtol, "[0, 1)"), real("check_vjp", "h", h, "(0, inf)")
+    if not isinstance(args, (tuple, list)):
+        raise ValueError(f"check_vjp: args is {kind_of(args)}, wanted a tuple of the arguments")
     # A stream of its own: default_rng(seed) may well have drawn the arguments, and then w is one of them.
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-    args = [np.array(a, dtype=np.float64) if np.asarray(a).dtype.kind == "f" else a for a in args]
-    name = getattr(op, "__name__", repr(op))
-    y, pullback = op(*args)
-    w = rng.standard_normal(np.shape(y))
+    rng = generator((whole("check_vjp", "seed", seed), 0))
+    point = [_held(k, a) for k, a in enumerate(_flat(args))]
+    run = partial(_answer, name, op, args)
+    y, pullback = run(point)
+    w = _read_only(rng.standard_normal(y.shape))
+    grads = _gradients(name, pullback, w)
+    loss = y.shape == () and len(getattr(pullback, "__defaults__", None) or ()) == 1
+    _check_complete(name, args, point, grads, loss)
     differences = []
-    for k, dx in enumerate(pullback(w)):
-        if np.shape(dx) != np.shape(args[k]):
-            raise ValueError(
-                f"check_vjp: gradient {k} of {name} has shape {np.shape(dx)}, its argument {np.shape(args[k])}"
-            )
-        v = rng.standard_normal(np.shape(dx))
-        plus, minus = (op(*args[:k], args[k] + step * v, *args[k + 1 :])[0] for step in (h, -h))
-        numerical, exact = np.sum(w * (plus - minus)) / (2 * h), np.sum(dx * v)
-        rounding = 10 * np.finfo(np.float64).eps * np.sum(abs(w * y)) / h
-        apart, size = abs(numerical - exact), max(abs(numerical), abs(exact))
-        if not apart <= rtol * size + rounding:
-            raise ValueError(
-                f"check_vjp: gradient {k} of {name} is wrong: "
-                f"{exact:.6g} by its pullback, {numerical:.6g} by differences"
-            )
-        differences.append(float(apart / size) if size else 0.0)
+    for k, dx in enumerate(grads):
+        if dx is not None:
+            v = rng.standard_normal(np.shape(dx))
+            along = partial(_along, run, point, k, v)
+            differences.append(_compared(f"gradient {k} of {name}", w, along, np.sum(dx * v), rtol, h))
     return tuple(differences)
+
+
+def _together(part: Any) -> bool:
+    """Tell arrays that come together, as those behind a fan_out do, from a list of numbers and from a key."""
+    return isinstance(part, tuple) and any(hasattr(a, "shape") or _together(a) for a in part)
+
+
+def _flat(parts: Iterable[Any]) -> list[Any]:
+    return [leaf for part in parts for leaf in (_flat(part) if _together(part) else [part])]
+
+
+def _shaped(parts: Iterable[Any], leaves: Iterator[Any]) -> tuple[Any, ...]:
+    """Put leaves in the places that they had before `_flat`."""
+    return tuple(_shaped(part, leaves) if _together(part) else next(leaves) for part in parts)
+
+
+def _held(k: int, a: Any) -> Any:
+    """Return an argument that cannot be written to; floats in float64."""
+    given, xp = array("check_vjp", f"argument {k}", a)
+    if xp.isdtype(given.dtype, "real floating"):
+        return _read_only(np.array(given, dtype=np.float64))
+    return _read_only(a) if isinstance(a, np.ndarray) else a
+
+
+def _answer(name: str, op: Op, args: Sequence[Any], point: list[Any]) -> tuple[np.ndarray, Callable]:
+    answer = _watched(name, op, *_shaped(args, iter(point)))
+    y, pullback = entries(f"check_vjp: {name}", answer, 2, "(y, pullback)")
+    return floating("check_vjp", f"the value of {name}", y), pullback
+
+
+def _along(run: Callable, point: list[Any], k: int, v: np.ndarray, step: float) -> np.ndarray:
+    """Return the value a step from the point, in the direction v of argument k."""
+    return run([*point[:k], point[k] + step * v, *point[k + 1 :]])[0]
+
+
+def _gradients(name: str, pullback: Callable, w: np.ndarray) -> list[Any]:
+    grads = _watched(name, pullback, w)
+    if not isinstance(grads, tuple):
+        raise ValueError(f"check_vjp: the pullback of {name} returned {kind_of(grads)}, wanted a tuple of gradients")
+    return _flat(grads)
+
+
+def _watched(name: str, f: Callable, *args: Any) -> Any:
+    """Call a function; if it writes into an array that it was given, say so in words."""
+    try:
+        return f(*args)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise ValueError(f"check_vjp: {name} writes into an array that it was given") from error
+        raise
+
+
+def _check_complete(name: str, args: Sequence[Any], point: list[Any], grads: list[Any], loss: bool) -> None:
+    """Refuse gradients that are left out, and those of another shape than their arguments."""
+    if len(grads) > len(point) or all(dx is None for dx in grads):
+        raise ValueError(f"check_vjp: {name} gives {len(grads)} gradients for {len(point)} arguments")
+    leaves = _flat(args)
+    for k, (a, dx) in enumerate(zip_longest(point, grads)):
+        floats = isinstance(a, np.ndarray) and a.dtype.kind == "f"
+        setting = isinstance(leaves[k], float) and not isinstance(leaves[0], float)
+        if dx is None and (not floats or setting or (loss and k)):
+            continue
+        if dx is None or not floats:
+            came = "left out" if dx is None else kind_of(dx)
+            wanted = f"an array of shape {a.shape}" if floats else "None, since its argument holds no floats"
+            raise ValueError(f"check_vjp: gradient {k} of {name} is {came}; wanted {wanted}")
+        if np.shape(dx) != a.shape:
+            raise ValueError(f"check_vjp: gradient {k} of {name} has shape {np.shape(dx)}, its argument {a.shape}")
+
+
+def _compared(where: str, w: np.ndarray, along: Callable, exact: Any, rtol: float, h: float) -> float:
+    """Return how far a number is from what differences say, or refuse it as too far."""
+    y = along(0.0)
+    numerical = np.sum(w * (along(h) - along(-h))) / (2 * h)
+    apart, size, rounding = abs(numerical - exact), max(abs(numerical), abs(exact)), _rounding(y, w, h)
+    said = f"{exact:.6g} by its pullback, {numerical:.6g} by differences"
+    # A slope of 0 has no size of its own; beside it stand slopes of 1, or of the size of y if that is less.
+    if not rounding <= 1e-3 * max(size, min(np.linalg.norm(w), np.sum(abs(w * y)))):
+        raise ValueError(f"check_vjp: cannot tell whether {where} is right: {said}, rounded by {rounding:.2g}")
+    if not apart <= rtol * size + rounding:
+        kink = _kink(exact, lambda step: np.sum(w * along(step)), h, rounding)
+        raise ValueError(f"check_vjp: {where} is wrong: {said}{kink}")
+    return float(apart / size) if size else 0.0

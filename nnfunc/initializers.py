@@ -5,16 +5,16 @@ layer i draws from the seed's spawn i, whatever other layers there are. The one 
 function of this library may advance is a NumPy Generator, if that is what is passed.
 """
 
-from collections.abc import Sequence
-from math import inf, prod, sqrt
-from numbers import Real
+from collections.abc import Mapping, Sequence
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .conv import Pair, conv_output_size, pair_of
-from .layers import Params
+from ._arrays import Array, flag, floating, generator, namespace, pair_of, real, whole
+from .conv import Pair, conv_output_size
+from .forms import Params
 
 __all__ = [
     "init_affine",
@@ -23,13 +23,14 @@ __all__ = [
     "init_deep_convnet",
     "init_mlp",
     "init_simple_convnet",
+    "init_stats",
 ]
 
 Scale = str | float
 
 
 def init_affine(
-    rng: Any, i: int, inputs: int, outputs: int, scale: Scale = "he", dtype: DTypeLike = np.float32
+    rng: Any, i: int | str, inputs: int, outputs: int, scale: Scale = "he", dtype: DTypeLike = np.float32
 ) -> Params:
     r"""Weights of the affine layer number `i`: normally distributed W, b of zeros.
 
@@ -40,8 +41,8 @@ def init_affine(
     ----------
     rng : int or anything that np.random.default_rng takes
         The seed.
-    i : int
-        The layer's number.
+    i : int or str
+        The layer's number, or its name.
     inputs, outputs : int
         D and M.
     scale : 'he', 'xavier' or float
@@ -57,7 +58,7 @@ def init_affine(
     Raises
     ------
     ValueError
-        For a scale that is neither a name nor a number from 0 up.
+        For settings out of bounds, or a dtype other than floats.
 
     References
     ----------
@@ -73,14 +74,14 @@ def init_affine(
     >>> print(round(float(params["W1"].std()), 3))
     0.01
     """
-    s = _standard_deviation("init_affine", scale, inputs, outputs)
-    W = s * _generator(rng, i).standard_normal((inputs, outputs))
-    return {f"W{i}": W.astype(dtype), f"b{i}": np.zeros(outputs, dtype)}
+    shape = whole("init_affine", "inputs", inputs, 1), whole("init_affine", "outputs", outputs, 1)
+    s = _standard_deviation("init_affine", scale, *shape)
+    return _layer("init_affine", rng, i, s, shape, outputs, dtype)
 
 
 def init_conv2d(
     rng: Any,
-    i: int,
+    i: int | str,
     filters: int,
     channels: int,
     size: Pair,
@@ -96,8 +97,8 @@ def init_conv2d(
     ----------
     rng : int or anything that np.random.default_rng takes
         The seed.
-    i : int
-        The layer's number.
+    i : int or str
+        The layer's number, or its name.
     filters : int
         How many filters, F.
     channels : int
@@ -117,7 +118,7 @@ def init_conv2d(
     Raises
     ------
     ValueError
-        For a scale that is neither a name nor a number from 0 up, or a size that is no int or pair.
+        For settings out of bounds, or a dtype other than floats.
 
     References
     ----------
@@ -130,21 +131,21 @@ def init_conv2d(
     >>> params["W1"].shape, params["b1"].shape
     ((30, 1, 5, 5), (30,))
     """
+    F, C = whole("init_conv2d", "filters", filters, 1), whole("init_conv2d", "channels", channels, 1)
     height, width = pair_of("init_conv2d", "size", size, 1)
-    s = _standard_deviation("init_conv2d", scale, channels * height * width, filters * height * width)
-    W = s * _generator(rng, i).standard_normal((filters, channels, height, width))
-    return {f"W{i}": W.astype(dtype), f"b{i}": np.zeros(filters, dtype)}
+    s = _standard_deviation("init_conv2d", scale, C * height * width, F * height * width)
+    return _layer("init_conv2d", rng, i, s, (F, C, height, width), F, dtype)
 
 
-def init_batch_norm(i: int, features: int, dtype: DTypeLike = np.float32) -> tuple[Params, Params]:
-    r"""Return the parameters and the running statistics of batch normalisation number `i`.
+def init_batch_norm(i: int | str, features: int, dtype: DTypeLike = np.float32) -> Params:
+    r"""Return the parameters of batch normalisation number `i`, which start as the identity.
 
-    $$\gamma = 1, \quad \beta = 0; \qquad \mu_{run} = 0, \quad \sigma^2_{run} = 1$$
+    $$\gamma = 1, \quad \beta = 0$$
 
     Parameters
     ----------
-    i : int
-        The layer's number.
+    i : int or str
+        The layer's number, or its name.
     features : int
         Features of the batch, or channels of the images.
     dtype : dtype
@@ -152,10 +153,13 @@ def init_batch_norm(i: int, features: int, dtype: DTypeLike = np.float32) -> tup
 
     Returns
     -------
-    params : dict of arrays
-        ``gamma{i}`` and ``beta{i}``.
-    stats : dict of arrays
-        ``mean{i}`` and ``var{i}``.
+    dict of arrays
+        ``gamma{i}`` and ``beta{i}``, of shape (features,).
+
+    Raises
+    ------
+    ValueError
+        For features that are no int from 1 up, or a dtype other than floats.
 
     References
     ----------
@@ -164,17 +168,57 @@ def init_batch_norm(i: int, features: int, dtype: DTypeLike = np.float32) -> tup
     Examples
     --------
     >>> import nnfunc as nn
-    >>> params, stats = nn.init_batch_norm(1, 2)
-    >>> print(params["gamma1"], stats["var1"])
-    [1. 1.] [1. 1.]
+    >>> print(nn.init_batch_norm(1, 2))
+    {'gamma1': array([1., 1.], dtype=float32), 'beta1': array([0., 0.], dtype=float32)}
     """
-    ones, zeros = np.ones(features, dtype), np.zeros(features, dtype)
-    return {f"gamma{i}": ones, f"beta{i}": zeros}, {f"mean{i}": zeros.copy(), f"var{i}": ones.copy()}
+    C, kind = whole("init_batch_norm", "features", features, 1), _floats("init_batch_norm", dtype)
+    return {f"gamma{i}": np.ones(C, kind), f"beta{i}": np.zeros(C, kind)}
+
+
+def init_stats(params: Mapping[str, Array]) -> Params:
+    r"""Return the running statistics with which batch normalisation starts, read off the parameters.
+
+    $$\mu_{run} = 0, \qquad \sigma^2_{run} = 1$$
+
+    Parameters
+    ----------
+    params : dict of arrays
+        Of any network.
+
+    Returns
+    -------
+    dict of arrays
+        ``mean{i}`` and ``var{i}`` for each ``gamma{i}``, in its shape and dtype; without any, ``{}``.
+
+    Raises
+    ------
+    ValueError
+        For a gamma that holds no real numbers.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch normalization", 2015, Algorithm 2; that the variance starts at 1 is the
+    custom of the field.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> params = nn.init_mlp(0, (784, 2, 10), batch_norm=True)
+    >>> print(nn.init_stats(params))
+    {'mean1': array([0., 0.], dtype=float32), 'var1': array([1., 1.], dtype=float32)}
+    """
+    stats: Params = {}
+    for name, p in params.items():
+        if name.startswith("gamma"):
+            gamma, i = floating("init_stats", name, p), name.removeprefix("gamma")
+            xp = namespace(gamma)
+            stats |= {f"mean{i}": xp.zeros_like(gamma), f"var{i}": xp.ones_like(gamma)}
+    return stats
 
 
 def init_mlp(
     rng: Any, sizes: Sequence[int], scale: Scale = "he", dtype: DTypeLike = np.float32, batch_norm: bool = False
-) -> Params | tuple[Params, Params]:
+) -> Params:
     r"""Weights of a multi-layer perceptron: [init_affine][nnfunc.initializers.init_affine] for each layer.
 
     $$W_i \in \mathbb{R}^{n_{i-1} \times n_i}, \qquad b_i = 0$$
@@ -190,17 +234,18 @@ def init_mlp(
     dtype : dtype
         float32 unless told.
     batch_norm : bool
-        Whether each hidden layer is to have batch normalisation.
+        Whether each hidden layer is to have batch normalisation; its running statistics are
+        [init_stats][nnfunc.initializers.init_stats]'s.
 
     Returns
     -------
     dict of arrays
-        W1, b1, W2, b2, ...; with batch normalisation a pair of dicts, parameters and statistics.
+        W1, b1, W2, b2, ...; with batch normalisation gamma1, beta1, ... too.
 
     Raises
     ------
     ValueError
-        For fewer than two sizes, or a bad scale.
+        For fewer than two sizes, settings out of bounds, or a dtype other than floats.
 
     References
     ----------
@@ -211,21 +256,18 @@ def init_mlp(
     >>> import nnfunc as nn
     >>> {name: a.shape for name, a in nn.init_mlp(0, (784, 50, 10)).items()}
     {'W1': (784, 50), 'b1': (50,), 'W2': (50, 10), 'b2': (10,)}
-    >>> params, stats = nn.init_mlp(0, (784, 50, 10), batch_norm=True)
-    >>> list(params), list(stats)
-    (['W1', 'b1', 'gamma1', 'beta1', 'W2', 'b2'], ['mean1', 'var1'])
+    >>> list(nn.init_mlp(0, (784, 50, 10), batch_norm=True))
+    ['W1', 'b1', 'gamma1', 'beta1', 'W2', 'b2']
     """
-    if len(sizes) < 2:
-        raise ValueError(f"init_mlp: sizes is {tuple(sizes)}, wanted at least inputs and outputs")
-    rng = _shared(rng)
+    if np.ndim(sizes) != 1 or len(sizes) < 2:
+        raise ValueError(f"init_mlp: sizes is {sizes!r}, wanted at least inputs and outputs")
+    rng, normal = _shared(rng), flag("init_mlp", "batch_norm", batch_norm)
     params: Params = {}
-    stats: Params = {}
     for i in range(1, len(sizes)):
         params |= init_affine(rng, i, sizes[i - 1], sizes[i], scale, dtype)
-        if batch_norm and i < len(sizes) - 1:
-            new, observed = init_batch_norm(i, sizes[i], dtype)
-            params, stats = params | new, stats | observed
-    return (params, stats) if batch_norm else params
+        if normal and i < len(sizes) - 1:
+            params |= init_batch_norm(i, sizes[i], dtype)
+    return params
 
 
 def init_simple_convnet(
@@ -267,7 +309,7 @@ def init_simple_convnet(
     Raises
     ------
     ValueError
-        For images too small for the filters, or a bad scale.
+        For images too small for the filters, settings out of bounds, or a dtype other than floats.
 
     References
     ----------
@@ -279,6 +321,8 @@ def init_simple_convnet(
     >>> nn.init_simple_convnet(0)["W2"].shape
     (4320, 100)
     """
+    if np.shape(image) != (3,):
+        raise ValueError(f"init_simple_convnet: image is {image!r}, wanted (channels, height, width)")
     rng = _shared(rng)
     channels, *sides = image
     pixels = prod(conv_output_size(conv_output_size(side, 5), 2, stride=2) for side in sides)
@@ -310,7 +354,7 @@ def init_deep_convnet(rng: Any, dtype: DTypeLike = np.float32) -> Params:
     Raises
     ------
     ValueError
-        For a seed that NumPy refuses, -1 say.
+        For a seed that is no int from 0 up, or a dtype other than floats.
 
     References
     ----------
@@ -335,17 +379,25 @@ def _shared(rng: Any) -> Any:
     return rng if isinstance(rng, (int, np.integer)) else np.random.default_rng(rng)
 
 
+def _layer(
+    where: str, rng: Any, i: int | str, s: float, shape: tuple[int, ...], outputs: int, dtype: DTypeLike
+) -> Params:
+    """Return normally distributed W, and b of zeros. By an int as seed each layer draws from a stream of its own."""
+    kind = _floats(where, dtype)
+    stream = (0, *i.encode()) if isinstance(i, str) else (whole(where, "i", i),)
+    by_seed = isinstance(rng, (int, np.integer))
+    chance = generator((whole(where, "rng", rng), *stream)) if by_seed else np.random.default_rng(rng)
+    return {f"W{i}": (s * chance.standard_normal(shape)).astype(kind), f"b{i}": np.zeros(outputs, kind)}
+
+
+def _floats(where: str, dtype: DTypeLike) -> np.dtype:
+    kind = np.dtype(dtype)
+    if kind.kind != "f":
+        raise ValueError(f"{where}: dtype is {kind}, wanted floats, float32 say")
+    return kind
+
+
 def _standard_deviation(where: str, scale: Scale, inputs: int, outputs: int) -> float:
-    if scale == "he":
-        return sqrt(2 / inputs)
-    if scale == "xavier":
-        return sqrt(2 / (inputs + outputs))
-    if not isinstance(scale, Real) or not 0 <= scale < inf:
-        raise ValueError(f"{where}: scale is {scale!r}, wanted 'he', 'xavier' or a standard deviation")
-    return float(scale)
-
-
-def _generator(rng: Any, i: int) -> np.random.Generator:
-    if isinstance(rng, (int, np.integer)):
-        rng = np.random.SeedSequence(int(rng), spawn_key=(i,))
-    return np.random.default_rng(rng)
+    if isinstance(scale, str) and scale in ("he", "xavier"):
+        return sqrt(2 / (inputs if scale == "he" else inputs + outputs))
+    return real(where, "scale", scale, advice=", 'he' or 'xavier'")

@@ -5,27 +5,30 @@ and its pullback gives the gradient by the input and those of its weights by nam
 ``dx, grads = pullback(dy)``. `lift` makes a layer of an op, `serial` a layer of layers.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial, reduce
+from inspect import Parameter, signature
+from operator import or_
+from typing import Any, cast
 
 from . import ops
+from ._arrays import Array, check_key, entries, kind_of, name_of, pair_of, real
 from .conv import Pair
-from .functions import Array
+from .forms import EVAL, Layer, Mode, Op, Params
 
 __all__ = [
-    "EVAL",
-    "Mode",
     "affine",
     "avg_pool2d",
     "batch_norm",
     "conv2d",
     "dropout",
+    "fan_out",
     "flatten",
     "identity",
+    "join",
     "lift",
     "max_pool2d",
+    "parallel",
     "relu",
     "serial",
     "sigmoid",
@@ -34,44 +37,8 @@ __all__ = [
     "tap",
 ]
 
-Params = dict[str, Array]
-Layer = Callable[..., tuple[Any, Callable[..., tuple[Any, Params]], Params]]
 
-
-class Mode(NamedTuple):
-    """How a layer is to run.
-
-    ``Mode()``, also named `EVAL`, is evaluation; with a key it is training.
-
-    Attributes
-    ----------
-    stats : dict
-        What data have taught so far, the running mean and variance of batch normalisation.
-    key : tuple of int or None
-        Decides what chance decides: ``(seed, step)`` in training, None in evaluation.
-    grad : bool
-        Whether the pullback will be called. False keeps nothing for it: inference in little memory.
-    dx : bool
-        Whether the gradient by the input is wanted. If not, layers that would spend a product on it
-        (affine and conv2d) leave it None. `serial` hands it to its first layer alone.
-
-    Examples
-    --------
-    >>> from nnfunc.layers import Mode
-    >>> Mode(key=(0, 7))
-    Mode(stats={}, key=(0, 7), grad=True, dx=True)
-    """
-
-    stats: Mapping[str, Array] = {}
-    key: tuple[int, ...] | None = None
-    grad: bool = True
-    dx: bool = True
-
-
-EVAL = Mode()
-
-
-def lift(op: Callable, *names: str, **settings: Any) -> Layer:
+def lift(op: Op, *names: str, **settings: Any) -> Layer:
     r"""Make a layer of an op by naming its weights.
 
     $$\mathrm{layer}(params, x) = \mathrm{op}(x, params[name_1], params[name_2], \dots)$$
@@ -89,7 +56,8 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
     -------
     callable
         ``layer(params, x, mode=EVAL) -> (y, pullback, stats)`` with
-        ``pullback(dy) -> (dx, grads)``. It carries ``layer.op`` and ``layer.names``.
+        ``pullback(dy) -> (dx, grads)``. It carries ``layer.op``, ``layer.names`` and
+        ``layer.settings``.
 
     Raises
     ------
@@ -114,37 +82,60 @@ def lift(op: Callable, *names: str, **settings: Any) -> Layer:
     >>> print(dx, grads["b1"])
     [[9. 9.]] [3. 3. 3.]
     """
-    name = getattr(op, "__name__", repr(op))
-    label = f"{name}({', '.join(names)})" if names else name
-    takes_dx = "dx" in (getattr(op, "__kwdefaults__", None) or {})
+    label = f"{name_of(op)}({', '.join(names)})" if names else name_of(op)
+    gradients = f"({', '.join(['dx', *(f'd{name}' for name in names)])})"
+    takes_dx = _takes_dx(cast(Hashable, op))
 
     def layer(params, x, mode=EVAL):
-        _check_names(label, "params", names, params)
-        weights = [params[name] for name in names]
-        y, back = op(x, *weights, dx=mode.dx, **settings) if takes_dx else op(x, *weights, **settings)
+        _check_mode(label, mode)
+        weights = _named(label, "params", names, params)
+        given = settings | {"dx": mode.dx} if takes_dx else settings
+        y, back = entries(label, op(x, *weights, **given), 2, "(y, pullback)")
 
         def pullback(dy):
-            dx, *dweights = back(dy)
+            dx, *dweights = entries(label, back(dy), 1 + len(names), gradients)
             return dx, dict(zip(names, dweights, strict=True))
 
-        return y, pullback if mode.grad else no_pullback, {}
+        return y, pullback if mode.grad else _no_pullback, {}
 
-    return _named(layer, label, op, names)
-
-
-def _check_names(label: str, what: str, names: tuple[str, ...], given: Mapping[str, Array]) -> None:
-    missing = [name for name in names if name not in given]
-    if missing:
-        raise ValueError(f"{label}: {what} has no {', '.join(missing)}; it has {', '.join(given) or 'no names'}")
+    return _labelled(layer, label, op=op, names=names, settings=settings)
 
 
-def _named(layer: Layer, label: str, op: Callable, names: tuple[str, ...]) -> Layer:
+@lru_cache(256)
+def _takes_dx(op: Any) -> bool:
+    """Ask an op's signature, which sees through wrappers; once an op, since mlp lifts its ops anew each step."""
+    dx = signature(op).parameters.get("dx")
+    return dx is not None and dx.kind is Parameter.KEYWORD_ONLY
+
+
+def _named(label: str, what: str, names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
+    try:
+        return [given[name] for name in names]
+    except (LookupError, TypeError):
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{label}: {what} is {kind_of(given)}, wanted a dict of arrays") from None
+        missing = ", ".join(name for name in names if name not in given)
+        raise ValueError(f"{label}: {what} has no {missing}; it has {', '.join(given) or 'no names'}") from None
+
+
+def _check_mode(label: str, mode: Mode) -> None:
+    if not isinstance(mode, Mode):
+        raise ValueError(f"{label}: mode is {kind_of(mode)}, wanted a Mode, say Mode(stats, key=(seed, step)) to train")
+
+
+def _check_run(label: str, mode: Mode) -> None:
+    _check_mode(label, mode)
+    if mode.key is not None:
+        check_key(label, mode.key)
+
+
+def _labelled(layer: Any, label: str, **facts: Any) -> Layer:
     layer.__name__ = layer.__qualname__ = label
-    layer.op, layer.names = op, names
+    layer.__dict__.update(facts)
     return layer
 
 
-def no_pullback(dy: Any) -> None:
+def _no_pullback(dy: Any) -> None:
     """Stand in for the pullback of a layer that ran with ``Mode(grad=False)``: refuse."""
     raise ValueError("pullback: the layer ran with Mode(grad=False), which keeps nothing for the way back")
 
@@ -191,65 +182,271 @@ def serial(*layers: Layer) -> Layer:
     >>> print(y, dx, grads["W1"])
     [[2. 0.]] [[1.]] [[2. 0.]]
     """
+    label = _label("serial", layers)
 
     def net(params, x, mode=EVAL):
-        if mode.key is not None:
-            ops.check_key("serial", mode.key)
-        backs, stats = [], {}
-        for i, layer in enumerate(layers):
-            inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, mode.dx or i > 0)
-            try:
-                x, back, new = layer(params, x, inner)
-            except ValueError as error:
-                _note(error, layers, i, "input", x)
-                raise
-            stats = stats | new
+        _check_run("serial", mode)
+        backs: list[Callable] = []
+        stats: Params = {}
+        for i in range(len(layers)):
+            dx = mode.dx or i > 0
+            x, back, new = _forward(layers, i, params, x, mode, dx)
+            stats |= new
             if mode.grad:
                 backs.append(back)
 
         def pullback(dy):
             grads: Params = {}
             for i in reversed(range(len(layers))):
-                try:
-                    dy, new = backs[i](dy)
-                except ValueError as error:
-                    _note(error, layers, i, "gradient", dy)
-                    raise
-                for name, g in new.items():
-                    grads[name] = grads[name] + g if name in grads else g
+                dy, new = _backward(layers, i, backs[i], dy)
+                _add(grads, new)
             return dy, grads
 
-        return x, pullback if mode.grad else no_pullback, stats
+        return x, pullback if mode.grad else _no_pullback, stats
 
-    net.expand = lambda params: layers
-    return net
-
-
-def _note(error: ValueError, layers: tuple[Layer, ...], i: int, what: str, x: Any) -> None:
-    name = getattr(layers[i], "__name__", repr(layers[i]))
-    shape = f"{what} shape {x.shape}" if hasattr(x, "shape") else f"{what} a {type(x).__name__}"
-    error.add_note(f"in layer {i} of {len(layers)}: {name}, {shape}")
+    return _labelled(net, label, expand=lambda params: layers)
 
 
-def affine(i: int) -> Layer:
-    r"""Affine layer number `i`, with the weights ``W{i}``, (D, M), and ``b{i}``, (M,).
+def _run(layer: Layer, params: Any, x: Any, mode: Mode) -> Any:
+    return entries(name_of(layer), layer(params, x, mode), 3, "(y, pullback, stats)")
+
+
+def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, dx: bool) -> Any:
+    """Run layer `i` of several under a key of its own; if it fails, say where."""
+    inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, dx)
+    try:
+        return _run(layers[i], params, x, inner)
+    except Exception as error:
+        _note(error, layers, i, "input", x)
+        raise
+
+
+def _backward(layers: Sequence[Layer], i: int, back: Callable, dy: Any) -> Any:
+    try:
+        if dy is None:
+            raise ValueError(f"{name_of(layers[i])}: the gradient is None; only a net's first layer may leave dx out")
+        return entries(name_of(layers[i]), back(dy), 2, "(dx, grads)")
+    except Exception as error:
+        _note(error, layers, i, "gradient", dy)
+        raise
+
+
+def _note(error: Exception, layers: Sequence[Layer], i: int, what: str, x: Any) -> None:
+    arrays = x if isinstance(x, tuple) else (x,)
+    shapes = ", ".join(f"shape {a.shape}" if hasattr(a, "shape") else kind_of(a) for a in arrays)
+    error.add_note(f"in layer {i} of {len(layers)}: {name_of(layers[i])}, {what} {shapes}")
+
+
+def _add(grads: Params, new: Params) -> None:
+    """Add gradients to those of the same names."""
+    for name, g in new.items():
+        grads[name] = grads[name] + g if name in grads else g
+
+
+def _leaves(layer: Layer, params: Mapping[str, Array], mode: Mode = EVAL) -> Iterator[tuple[Layer, Mode]]:
+    """Walk over the layers of a net, however its chains are nested, each with the mode in which it runs."""
+    if not hasattr(layer, "expand"):
+        yield layer, mode
+        return
+    for i, inner in enumerate(layer.expand(params)):
+        yield from _leaves(inner, params, mode._replace(key=mode.key and (*mode.key, i)))
+
+
+def _label(kind: str, layers: Sequence[Layer]) -> str:
+    """Name layers that are put together by what they are, and refuse what is no layer."""
+    for i, layer in enumerate(layers):
+        _check_layer(kind, f"layer {i}", layer)
+    return f"{kind}({', '.join(map(name_of, layers))})"
+
+
+def _check_layer(where: str, name: str, f: Any) -> None:
+    if hasattr(f, "names") or hasattr(f, "expand") or hasattr(f, "branches"):  # made here
+        return
+    other = hasattr(f, "takes") or getattr(f, "__module__", "") == __name__  # a value, an op, an uncalled factory
+    if callable(f) and not other:
+        return
+    twin = globals().get(name_of(f)) if other else None
+    example = "" if twin is None else f", say nnfunc.layers.{name_of(f)}{'' if hasattr(twin, 'names') else '(...)'}"
+    raise ValueError(f"{where}: {name} is {kind_of(f)}; wanted a layer, layer(params, x, mode){example}")
+
+
+def fan_out(*layers: Layer) -> Layer:
+    r"""Send one input through several layers, side by side: the way into a residual block, or to several heads.
+
+    $$y = (f_1(x), f_2(x), \dots), \qquad dx = f_1^*(dy_1) + f_2^*(dy_2) + \dots$$
+
+    Keys, statistics and shared names are treated as in a chain.
+
+    Parameters
+    ----------
+    *layers : callable
+        Each ``layer(params, x, mode) -> (y, pullback, stats)``.
+
+    Returns
+    -------
+    callable
+        The layer. Its output is a tuple, and so is the gradient that its pullback takes.
+
+    Raises
+    ------
+    ValueError
+        For what is no layer; by the layer, for a key that is no tuple of ints from 0 up.
+
+    References
+    ----------
+    K. He and others, "Deep residual learning for image recognition", 2015, figure 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers, ops
+    >>> residual = layers.serial(layers.fan_out(layers.relu, layers.identity), layers.join(ops.add))
+    >>> y, pullback, stats = residual({}, np.array([[-1.0, 2.0]]))
+    >>> print(y, pullback(np.ones((1, 2)))[0])
+    [[-1.  4.]] [[1. 2.]]
+    """
+    label = _label("fan_out", layers)
+
+    def layer(params, x, mode=EVAL):
+        ys, back, stats = _side_by_side(label, layers, params, (x,) * len(layers), mode)
+
+        def pullback(dys):
+            dxs, grads = back(dys)
+            return reduce(_sum, dxs) if mode.dx else None, grads
+
+        return ys, pullback if mode.grad else _no_pullback, stats
+
+    return _labelled(layer, label, branches=layers)
+
+
+def parallel(*layers: Layer) -> Layer:
+    r"""Give each of several layers its own entry of a tuple: the way in for several inputs.
+
+    $$y = (f_1(x_1), f_2(x_2), \dots), \qquad dx = (f_1^*(dy_1), f_2^*(dy_2), \dots)$$
+
+    Keys, statistics and shared names are treated as in a chain.
+
+    Parameters
+    ----------
+    *layers : callable
+        Each ``layer(params, x, mode) -> (y, pullback, stats)``.
+
+    Returns
+    -------
+    callable
+        The layer. Its input and output are tuples, and so are their gradients.
+
+    Raises
+    ------
+    ValueError
+        For what is no layer; by the layer, for an input that is no tuple of so many, or a key that is no
+        tuple of ints from 0 up.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, section 6.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnfunc import layers, ops
+    >>> both = layers.serial(layers.parallel(layers.relu, layers.tanh), layers.join(ops.add))
+    >>> print(both({}, (np.array([[-1.0, 2.0]]), np.zeros((1, 2))))[0])
+    [[0. 2.]]
+    """
+    label = _label("parallel", layers)
+
+    def layer(params, xs, mode=EVAL):
+        if not isinstance(xs, tuple) or len(xs) != len(layers):
+            raise ValueError(f"{label}: the input is {kind_of(xs)}, wanted a tuple of {len(layers)}")
+        ys, back, stats = _side_by_side(label, layers, params, xs, mode)
+        return ys, back if mode.grad else _no_pullback, stats
+
+    return _labelled(layer, label, branches=layers)
+
+
+def _side_by_side(label: str, layers: Sequence[Layer], params: Any, xs: tuple, mode: Mode) -> Any:
+    _check_run(label, mode)
+    runs = [_forward(layers, i, params, x, mode, mode.dx) for i, x in enumerate(xs)]
+    backs = [back for _, back, _ in runs if mode.grad]
+    stats: Params = reduce(or_, (new for _, _, new in runs), {})
+
+    def pullback(dys):
+        if not isinstance(dys, tuple) or len(dys) != len(layers):
+            raise ValueError(f"{label}: the gradient is {kind_of(dys)}, wanted a tuple of {len(layers)}")
+        grads: Params = {}
+        pulled = [_backward(layers, i, backs[i], dy) for i, dy in enumerate(dys)]
+        for _, new in pulled:
+            _add(grads, new)
+        return tuple(dx for dx, _ in pulled), grads
+
+    return tuple(y for y, _, _ in runs), pullback, stats
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return tuple(map(_sum, a, b)) if isinstance(a, tuple) else a + b
+
+
+def join(op: Op, **settings: Any) -> Layer:
+    r"""Feed a tuple to an op of several inputs, and so make one of what branches gave.
+
+    $$y = \mathrm{op}(x_1, x_2, \dots)$$
+
+    Parameters
+    ----------
+    op : callable
+        ``op(x1, x2, ..., **settings) -> (y, pullback)``, ``pullback(dy) -> (dx1, dx2, ...)``.
+    **settings
+        Passed on to the op.
+
+    Returns
+    -------
+    callable
+        The layer, which has no weights. Its input is a tuple, and so is the gradient by it.
+
+    Raises
+    ------
+    ValueError
+        By the layer, for an input that is no tuple.
+
+    References
+    ----------
+    K. He and others, "Deep residual learning for image recognition", 2015, formula 1.
+
+    Examples
+    --------
+    >>> from nnfunc import layers, ops
+    >>> y, pullback, stats = layers.join(ops.mul)({}, (3.0, 4.0))
+    >>> print(y, *pullback(1.0)[0])
+    12.0 4.0 3.0
+    """
+    label = f"join({name_of(op)})"
+
+    def layer(params, xs, mode=EVAL):
+        _check_mode(label, mode)
+        if not isinstance(xs, tuple):
+            raise ValueError(f"{label}: the input is {kind_of(xs)}, wanted a tuple")
+        y, back = entries(label, op(*xs, **settings), 2, "(y, pullback)")
+        gradients = f"({', '.join(f'dx{i + 1}' for i in range(len(xs)))})"
+        return y, (lambda dy: (entries(label, back(dy), len(xs), gradients), {})) if mode.grad else _no_pullback, {}
+
+    return _labelled(layer, label, names=())
+
+
+def affine(i: int | str) -> Layer:
+    r"""Affine layer number `i`: [nnfunc.ops.affine][] with the weights ``W{i}``, (D, M), and ``b{i}``, (M,).
 
     $$y = x W_i + b_i$$
 
     Parameters
     ----------
-    i : int
-        The layer's number.
+    i : int or str
+        The layer's number, or what else its weights are called by.
 
     Returns
     -------
     callable
-        The layer: [nnfunc.ops.affine][], lifted.
-
-    Raises
-    ------
-    ValueError
-        By the layer, if `params` lacks a name or the shapes do not fit each other.
+        The layer.
 
     References
     ----------
@@ -264,14 +461,14 @@ def affine(i: int) -> Layer:
     return lift(ops.affine, f"W{i}", f"b{i}")
 
 
-def conv2d(i: int, stride: Pair = 1, pad: Pair = 0) -> Layer:
-    r"""Convolution number `i`, with the filters ``W{i}``, (F, C, FH, FW), and the biases ``b{i}``, (F,).
+def conv2d(i: int | str, stride: Pair = 1, pad: Pair = 0) -> Layer:
+    r"""Convolution number `i`: [nnfunc.conv.conv2d][] with ``W{i}``, (F, C, FH, FW), and ``b{i}``, (F,).
 
     $$y = W_i * x + b_i$$
 
     Parameters
     ----------
-    i : int
+    i : int or str
         The layer's number.
     stride, pad : int or pair of int
         Step and padding with zeros.
@@ -279,13 +476,7 @@ def conv2d(i: int, stride: Pair = 1, pad: Pair = 0) -> Layer:
     Returns
     -------
     callable
-        The layer: [nnfunc.conv.conv2d][], lifted.
-
-    Raises
-    ------
-    ValueError
-        By the layer, if `params` lacks a name, the shapes do not fit each other, or `stride` or `pad`
-        is no int in its range.
+        The layer.
 
     References
     ----------
@@ -297,11 +488,12 @@ def conv2d(i: int, stride: Pair = 1, pad: Pair = 0) -> Layer:
     >>> layers.conv2d(1, pad=1).names
     ('W1', 'b1')
     """
+    stride, pad = pair_of("conv2d", "stride", stride, 1), pair_of("conv2d", "pad", pad, 0)
     return lift(ops.conv2d, f"W{i}", f"b{i}", stride=stride, pad=pad)
 
 
 def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
-    r"""Max pooling as a layer; it has no weights.
+    r"""Max pooling: [nnfunc.conv.max_pool2d][] as a layer.
 
     $$y = \max_{window} x$$
 
@@ -317,12 +509,7 @@ def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     Returns
     -------
     callable
-        The layer: [nnfunc.conv.max_pool2d][], lifted.
-
-    Raises
-    ------
-    ValueError
-        By the layer, if the window does not fit the images, or a setting is no int in its range.
+        The layer.
 
     References
     ----------
@@ -332,16 +519,15 @@ def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     --------
     >>> import numpy as np
     >>> from nnfunc import layers
-    >>> y, pullback, stats = layers.max_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))
-    >>> print(y)
+    >>> print(layers.max_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))[0])
     [[[[ 5.  7.]
        [13. 15.]]]]
     """
-    return lift(ops.max_pool2d, size=size, stride=stride, pad=pad)
+    return _pool(ops.max_pool2d, size, stride, pad)
 
 
 def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
-    r"""Average pooling as a layer; it has no weights.
+    r"""Average pooling: [nnfunc.conv.avg_pool2d][] as a layer.
 
     $$y = \mathrm{mean}_{window}\, x$$
 
@@ -357,12 +543,7 @@ def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     Returns
     -------
     callable
-        The layer: [nnfunc.conv.avg_pool2d][], lifted.
-
-    Raises
-    ------
-    ValueError
-        By the layer, if the window does not fit the images, or a setting is no int in its range.
+        The layer.
 
     References
     ----------
@@ -372,15 +553,20 @@ def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     --------
     >>> import numpy as np
     >>> from nnfunc import layers
-    >>> y, pullback, stats = layers.avg_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))
-    >>> print(y)
+    >>> print(layers.avg_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))[0])
     [[[[ 2.5  4.5]
        [10.5 12.5]]]]
     """
-    return lift(ops.avg_pool2d, size=size, stride=stride, pad=pad)
+    return _pool(ops.avg_pool2d, size, stride, pad)
 
 
-def batch_norm(i: int, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
+def _pool(op: Op, size: Pair, stride: Pair | None, pad: Pair) -> Layer:
+    size, pad = pair_of(name_of(op), "size", size, 1), pair_of(name_of(op), "pad", pad, 0)
+    step = size if stride is None else pair_of(name_of(op), "stride", stride, 1)
+    return lift(op, size=size, stride=step, pad=pad)
+
+
+def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     r"""Batch normalisation number `i`, with ``gamma{i}`` and ``beta{i}``, and running ``mean{i}`` and ``var{i}``.
 
     In training it normalises by the batch and observes
@@ -425,30 +611,32 @@ def batch_norm(i: int, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     >>> print(y.round(3).tolist(), new["mean1"].round(3), new["var1"].round(3))
     [[-1.0], [1.0]] [0.2] [1.]
     """
-    momentum = float(momentum)
-    names = gamma, beta = f"gamma{i}", f"beta{i}"
-    observed = mean, var = f"mean{i}", f"var{i}"
-    label = f"batch_norm({gamma}, {beta})"
+    rho = real("batch_norm", "momentum", momentum, "[0, 1]")
+    eps = real("batch_norm", "eps", eps)
+    names, observed = (f"gamma{i}", f"beta{i}"), (f"mean{i}", f"var{i}")
+    label = f"batch_norm({', '.join(names)})"
+
+    def moved(old, now):
+        return rho * old + (1 - rho) * now
 
     def layer(params, x, mode=EVAL):
-        _check_names(label, "params", names, params)
-        _check_names(label, "mode.stats", observed, mode.stats)
-        stats = mode.stats[mean], mode.stats[var]
-        shapes = np.shape(stats[0]), np.shape(stats[1])
-        if set(shapes) != {np.shape(params[gamma])}:
-            wanted = f"wanted {np.shape(params[gamma])}, the shape of {gamma}"
-            raise ValueError(f"{label}: {mean} has shape {shapes[0]}, {var} {shapes[1]}; {wanted}")
+        _check_mode(label, mode)
+        gamma, beta = _named(label, "params", names, params)
+        old = mean, var = _named(label, "mode.stats", observed, mode.stats)
         training = mode.key is not None
-        y, back, *batch = ops.normalize(x, params[gamma], params[beta], eps, *(() if training else stats))
+        normalized = partial(ops._batch_norm, eps=eps, own=training)
+        y, back, *batch = normalized(x, gamma, beta, mean, var)
 
         def pullback(dy):
-            dx, dgamma, dbeta = back(dy)
-            return dx, {gamma: dgamma, beta: dbeta}
+            dx, *dweights = back(dy)
+            return dx, dict(zip(names, dweights, strict=True))
 
-        new = (momentum * old + (1 - momentum) * now for old, now in zip(stats, batch, strict=True))
-        return y, pullback if mode.grad else no_pullback, dict(zip(observed, new, strict=True)) if training else {}
+        new = dict(zip(observed, map(moved, old, batch), strict=True))
+        stats = new if training else {}
+        return y, pullback if mode.grad else _no_pullback, stats
 
-    return _named(layer, label, ops.batch_norm, names)
+    op, settings = ops.batch_norm, {"eps": eps}
+    return _labelled(layer, label, op=op, names=names, settings=settings)
 
 
 def dropout(rate: float) -> Layer:
@@ -485,13 +673,14 @@ def dropout(rate: float) -> Layer:
     >>> print(np.unique(layers.dropout(0.5)({}, np.ones((1, 99)), layers.Mode(key=(0, 1)))[0]))
     [0. 2.]
     """
-    rate = ops.check_rate("dropout", rate)
+    rate = real("dropout", "rate", rate, "[0, 1)")
 
     def layer(params, x, mode=EVAL):
-        y, back = ops.identity(x) if mode.key is None else ops.dropout(x, rate, mode.key)
-        return y, (lambda dy: (back(dy)[0], {})) if mode.grad else no_pullback, {}
+        _check_mode("dropout", mode)
+        drop = identity if mode.key is None else lift(ops.dropout, rate=rate, key=mode.key)
+        return drop(params, x, mode)
 
-    return _named(layer, f"dropout({rate})", ops.dropout, ())
+    return _labelled(layer, f"dropout({rate})", op=ops.dropout, names=(), settings={"rate": rate})
 
 
 def tap(name: str) -> Layer:
@@ -532,10 +721,10 @@ def tap(name: str) -> Layer:
     """
 
     def layer(params, x, mode=EVAL):
-        y, back = ops.identity(x)
-        return y, (lambda dy: (back(dy)[0], {})) if mode.grad else no_pullback, {name: y}
+        y, pullback, _ = identity(params, x, mode)
+        return y, pullback, {name: y}
 
-    return _named(layer, f"tap({name})", ops.identity, ())
+    return _labelled(layer, f"tap({name})", op=ops.identity, names=(), settings={})
 
 
 identity = lift(ops.identity)

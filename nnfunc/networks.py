@@ -1,21 +1,25 @@
-r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 5."""
+r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 6."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from functools import partial
+from collections.abc import Collection, Container, Mapping, Sequence
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
 
 from . import layers, ops
-from .differences import CHANGES, ROW_BY_ROW, column_differences, op_of, row_differences
-from .functions import Array
-from .gradient import numerical_gradient
-from .layers import EVAL, Layer, Mode, Params
+from ._arrays import Array, entries, kind_of, name_of, namespace, real, rows, samples, whole
+from .forms import EVAL, Grad, Layer, Loss, Mode, Params
 
-__all__ = ["deep_convnet", "mlp", "numerical_value_and_grad", "predict", "simple_convnet", "value_and_grad"]
-
-Loss = Callable[[Any, Any], tuple[Any, Callable[..., tuple[Any, ...]]]]
-Grad = Callable[..., tuple[Any, Params, Params]]
+__all__ = [
+    "deep_convnet",
+    "mlp",
+    "predict",
+    "simple_convnet",
+    "value_and_grad",
+    "weight_decay",
+    "with_clipping",
+    "with_weight_decay",
+]
 
 
 def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
@@ -57,7 +61,8 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     >>> [layer.__name__ for layer in nn.mlp().expand(params)]
     ['affine(W1, b1)', 'relu', 'affine(W2, b2)']
     """
-    drop = [layers.dropout(dropout)] if dropout else []
+    layers._check_layer("mlp", "activation", activation)
+    drop = [layers.dropout(dropout)] if real("mlp", "dropout", dropout, "[0, 1)") else []
 
     def expand(params):
         depth, normalised = _depth(params)
@@ -69,11 +74,13 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     def net(params, x, mode=EVAL):
         return layers.serial(*expand(params))(params, x, mode)
 
-    net.expand = expand
-    return net
+    label = ", ".join(name_of(layer) for layer in (activation, *drop))
+    return layers._labelled(net, f"mlp({label})", expand=expand)
 
 
 def _depth(params: Mapping[str, Array]) -> tuple[int, bool]:
+    if not isinstance(params, Mapping):
+        raise ValueError(f"mlp: params is {kind_of(params)}, wanted a dict of arrays")
     depth = sum(name[:1] == "W" for name in params) or 1
     normalised = "gamma1" in params
     wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
@@ -160,15 +167,21 @@ def deep_convnet() -> Layer:
     """
     chain = []
     for i in (1, 3, 5):
-        chain += [layers.conv2d(i, pad=1), layers.relu, layers.conv2d(i + 1, pad=2 if i == 3 else 1), layers.relu]
+        second = layers.conv2d(i + 1, pad=2 if i == 3 else 1)
+        chain += [layers.conv2d(i, pad=1), layers.relu, second, layers.relu]
         chain += [layers.max_pool2d(2)]
-    chain += [layers.flatten, layers.affine(7), layers.relu, layers.dropout(0.5), layers.affine(8), layers.dropout(0.5)]
+    chain += [layers.flatten, layers.affine(7), layers.relu]
+    chain += [layers.dropout(0.5), layers.affine(8), layers.dropout(0.5)]
     return layers.serial(*chain)
 
 
 def predict(
-    net: Layer, params: Params, x: Array, stats: Mapping[str, Array] = {}, batch_size: int | None = None
-) -> Array:
+    net: Layer,
+    params: Mapping[str, Array],
+    x: Array,
+    stats: Mapping[str, Array] = {},
+    batch_size: int | None = None,
+) -> Any:
     r"""Scores of a network in evaluation.
 
     $$\mathrm{scores} = \mathrm{net}(params, x)$$
@@ -210,13 +223,26 @@ def predict(
     [[1.5 2. ]
      [2.5 4. ]]
     """
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"predict: batch_size is {batch_size}, wanted at least 1")
     mode = Mode(stats, grad=False)
-    if batch_size is None or len(x) <= batch_size:
-        return net(params, x, mode)[0]
-    parts = [net(params, x[i : i + batch_size], mode)[0] for i in range(0, len(x), batch_size)]
-    return np.concatenate(parts)
+
+    if batch_size is None:
+        return layers._run(net, params, x, mode)[0]
+    size, (inputs, N) = whole("predict", "batch_size", batch_size, 1), samples("predict", "x", x)
+    if not isinstance(inputs, tuple):
+        _check_batch(inputs)
+    batches = (rows(inputs, slice(i, i + size)) for i in range(0, max(N, 1), size))
+    parts = [layers._run(net, params, batch, mode)[0] for batch in batches]
+    return tuple(map(_joined, zip(*parts, strict=True))) if isinstance(parts[0], tuple) else _joined(parts)
+
+
+def _check_batch(x: Array) -> None:
+    """Refuse one sample where a batch is to be cut: its numbers would be taken for samples. A row of ids is a batch."""
+    if x.ndim == 1 and x.dtype.kind == "f":
+        raise ValueError(f"predict: x has shape {x.shape}; with batch_size wanted (N, ...), one sample is x[None]")
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else namespace(parts[0]).concat(parts)
 
 
 def value_and_grad(net: Layer, loss: Loss) -> Grad:
@@ -258,108 +284,174 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
     >>> print(round(value, 6), grads["W1"], grads["b1"])
     0.693147 [[-1.5  1.5]] [-0.5  0.5]
     """
+    _check_parts("value_and_grad", net, loss)
 
     def grad(params, x, t, mode=EVAL):
-        scores, pullback, stats = net(params, x, Mode(mode.stats, mode.key, grad=True, dx=False))
-        value, back = loss(scores, t)
-        grads = pullback(*back())[1]
-        if grads.keys() != params.keys():
-            _refuse_unused("value_and_grad", params, grads)
+        layers._check_mode("value_and_grad", mode)
+        way = Mode(mode.stats, mode.key, grad=True, dx=False)
+        scores, pullback, stats = layers._run(net, params, x, way)
+        value, dscores = _there_and_back(loss, scores, t)
+        _, grads = pullback(dscores)
+        _check_used("value_and_grad", params, grads)
         return value, grads, stats
 
     return grad
 
 
-def _refuse_unused(where: str, params: Params, used: Container[str]) -> None:
+def _there_and_back(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
+    """Return the loss and its gradient by the scores."""
+    value, back = entries(name_of(loss), loss(scores, t), 2, "(loss, pullback)")
+    if getattr(value, "shape", ()) != ():
+        raise ValueError(f"{name_of(loss)}: the loss has shape {value.shape}, wanted one number")
+    (dscores,) = entries(name_of(loss), back(), 1, "(dz,)")
+    return value, dscores
+
+
+def _check_parts(where: str, net: Layer, loss: Loss) -> None:
+    layers._check_layer(where, "net", net)
+    if not callable(loss) or getattr(loss, "__module__", "").endswith(".functions"):
+        example = f", say nnfunc.ops.{name_of(loss)}" if name_of(loss) in ops.__all__ else ""
+        raise ValueError(f"{where}: loss is {kind_of(loss)}; wanted an op on scores and targets{example}")
+
+
+def _check_used(where: str, params: Mapping[str, Array], used: Container[str]) -> None:
     unused = [name for name in params if name not in used]
     if unused:
         raise ValueError(f"{where}: no layer uses {', '.join(unused)}")
 
 
-def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
-    r"""Loss of a network and its gradient by every parameter, by central differences.
+def with_weight_decay(grad: Grad, lam: float) -> Grad:
+    r"""Add weight decay to a loss and its gradients: of the parameters whose names begin with W.
 
-    $$\mathrm{grads}[name]_i = \frac{E(\theta + h e_i) - E(\theta - h e_i)}{2h}$$
-
-    The differences are those of [numerical_gradient][nnfunc.gradient.numerical_gradient]; only work
-    that gives the same number each time is not repeated. What lies before the perturbed layer is
-    computed once, and in an affine layer ``W[i, j]`` moves nothing but column j of the output, by
-    ``h * x[:, i]``, so its matrix product is never taken again. Where the samples of a batch do not
-    meet before the loss, a sample in which ``x[n, i]`` is zero is not even looked at.
+    $$E' = E + \frac{\lambda}{2} \sum_W \|W\|^2$$
 
     Parameters
     ----------
-    net : layer
-        The network.
-    loss : op
-        ``loss(scores, t) -> (value, pullback)``.
-    h : float
-        The step of the differences.
+    grad : callable
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns.
+    lam : float
+        The strength lambda.
 
     Returns
     -------
     callable
-        ``grad(params, x, t, mode=EVAL) -> (value, grads, stats)`` like that of
-        [value_and_grad][nnfunc.networks.value_and_grad], in float64.
-
-    Raises
-    ------
-    ValueError
-        By the gradient, if no layer uses one of the parameters, or `loss` gives no single number.
+        The same kind of function.
 
     References
     ----------
-    W. Press and others, "Numerical Recipes", 3rd edition, section 5.7.
+    A. Krogh, J. Hertz, "A simple weight decay can improve generalization", 1991.
 
     Examples
     --------
     >>> import numpy as np
     >>> import nnfunc as nn
-    >>> grad = nn.numerical_value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy)
-    >>> params = {"W1": np.zeros((1, 2)), "b1": np.zeros(2)}
-    >>> value, grads, stats = grad(params, np.array([[3.0]]), np.array([0]))
-    >>> print(round(value, 6), grads["W1"].round(6), grads["b1"].round(6))
-    0.693147 [[-1.5  1.5]] [-0.5  0.5]
+    >>> grad = nn.with_weight_decay(nn.value_and_grad(nn.mlp(), nn.ops.mean_squared_error), lam=0.1)
+    >>> params = {"W1": np.array([[2.0]]), "b1": np.array([0.0])}
+    >>> value, grads, stats = grad(params, np.array([[1.0]]), np.array([[2.0]]))    # a perfect fit
+    >>> print(value, grads["W1"], grads["b1"])
+    0.2 [[0.2]] [0.]
     """
+    strength = real("with_weight_decay", "lam", lam)
 
-    def grad(params, x, t, mode=EVAL):
-        params = {name: np.asarray(p, dtype=np.float64) for name, p in params.items()}
-        x = np.asarray(x)
-        x = x.astype(np.float64, copy=False) if x.dtype.kind == "f" else x
-        scores, _, stats = net(params, x, mode._replace(grad=False))  # says where, if something does not fit
-        chain = list(_leaves(net, params, mode._replace(grad=False)))
-        inputs = [x]
-        for layer, inner in chain:
-            inputs.append(layer(params, inputs[-1], inner)[0])
+    def decayed(params, x, t, mode=EVAL):
+        value, grads, stats = grad(params, x, t, mode)
+        penalty, pull = weight_decay(params, strength)
+        pulled = {name: grads[name] + g for name, g in pull.items()}
+        return value + penalty, grads | pulled, stats
 
-        def rest(k, params, x):
-            for layer, inner in chain[k:]:
-                x = layer(params, x, inner)[0]
-            return loss(x, t)[0]
-
-        users = {name: [k for k, (f, _) in enumerate(chain) if name in getattr(f, "names", params)] for name in params}
-        _refuse_unused("numerical_value_and_grad", params, {name for name in params if users[name]})
-        grads: Params = {}
-        for k, (layer, _) in enumerate(chain):
-            names = getattr(layer, "names", ())
-            if op_of(layer) is ops.affine and all(users[name] == [k] for name in names):
-                if loss in CHANGES and inputs[k].ndim == 2 and all(op_of(f) in ROW_BY_ROW for f, _ in chain[k:]):
-                    change = CHANGES[loss](inputs[-1], t)
-                    new = row_differences(params, chain[k + 1 :], inputs[k:], change, h)
-                else:
-                    new = column_differences(partial(rest, k + 1, params), inputs[k], inputs[k + 1], h)
-                grads |= zip(names, (new[:-1], new[-1]), strict=True)
-        for name in params.keys() - grads:
-            k = users[name][0]
-            grads |= numerical_gradient(lambda p, k=k: rest(k, params | p, inputs[k]), {name: params[name]}, h)
-        return loss(scores, t)[0], {name: grads[name] for name in params}, stats
-
-    return grad
+    return decayed
 
 
-def _leaves(layer: Layer, params: Params, mode: Mode) -> Iterator[tuple[Layer, Mode]]:
-    if not hasattr(layer, "expand"):
-        yield layer, mode
-        return
-    for i, inner in enumerate(layer.expand(params)):
-        yield from _leaves(inner, params, mode._replace(key=mode.key and (*mode.key, i)))
+def with_clipping(grad: Grad, max_norm: float) -> Grad:
+    r"""Shorten gradients that are too long, all by one factor, so that their direction stays.
+
+    $$g' = g\, \min\Bigl( 1, \frac{c}{\|g\|} \Bigr), \qquad \|g\|^2 = \sum_{name} \sum_i g_{name,i}^2$$
+
+    Parameters
+    ----------
+    grad : callable
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns.
+    max_norm : float
+        The greatest length, c.
+
+    Returns
+    -------
+    callable
+        The same kind of function.
+
+    Raises
+    ------
+    ValueError
+        For a length that is not above 0.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
+    2013, Algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> grad = nn.with_clipping(nn.value_and_grad(nn.mlp(), nn.ops.sum_squared_error), max_norm=1.0)
+    >>> params = {"W1": np.array([[3.0]]), "b1": np.array([0.0])}
+    >>> value, grads, stats = grad(params, np.array([[0.75]]), np.array([[-2.75]]))
+    >>> print(grads["W1"].round(6), grads["b1"].round(6))    # 3.75 and 5 before
+    [[0.6]] [0.8]
+    """
+    longest = real("with_clipping", "max_norm", max_norm, "(0, inf]")
+
+    def clipped(params, x, t, mode=EVAL):
+        value, grads, stats = grad(params, x, t, mode)
+        norm = _norm(grads.values())
+        shrink = 1.0 if norm <= longest else longest / norm  # a norm that is nan makes all gradients nan
+        return value, {name: g * shrink for name, g in grads.items()}, stats
+
+    return clipped
+
+
+def _norm(arrays: Collection[Array]) -> float:
+    """Length of all numbers together, in float64 and, where their squares overflow, in units of the largest."""
+    with np.errstate(over="ignore"):
+        squares = sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays)
+    if squares != inf:
+        return sqrt(squares)
+    largest = max(float(abs(a).max()) for a in arrays if a.size)
+    return largest * sqrt(sum(float(np.square(a / largest, dtype=np.float64).sum()) for a in arrays))
+
+
+def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, Params]:
+    r"""Weight decay: a penalty on large weights, with its gradients.
+
+    $$P = \frac{\lambda}{2} \sum_W \sum_{ij} W_{ij}^2, \qquad dW = \lambda W$$
+
+    Parameters
+    ----------
+    params : dict of arrays
+        Only the names that begin with W count: biases are not pulled to zero.
+    lam : float
+        The strength lambda.
+
+    Returns
+    -------
+    penalty : float
+        To be added to the loss.
+    grads : dict of arrays
+        To be added to the gradients of the weights.
+
+    References
+    ----------
+    A. Krogh, J. Hertz, "A simple weight decay can improve generalization", 1991.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnfunc as nn
+    >>> penalty, grads = nn.weight_decay({"W1": np.array([[3.0, 4.0]]), "b1": np.array([7.0])}, lam=0.1)
+    >>> print(round(penalty, 6), grads)
+    1.25 {'W1': array([[0.3, 0.4]])}
+    """
+    strength = real("weight_decay", "lam", lam)
+    weights = {name: p for name, p in params.items() if name.startswith("W")}
+    penalty = sum((W * W).sum() for W in weights.values())
+    return 0.5 * strength * penalty, {name: strength * W for name, W in weights.items()}

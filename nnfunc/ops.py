@@ -4,29 +4,31 @@ An op returns its value and its pullback, ``y, pullback = op(x, W, b)``. The pul
 gradient of the loss by `y` and returns the gradients by each input, ``dx, dW, db = pullback(dy)``:
 the vector-Jacobian product. A loss is an op on scores and targets; its pullback starts the way back,
 ``(dz,) = pullback()``. Nothing is kept but what the closure holds, and no argument is written to.
+
+What each op takes stands above it; `nnfunc.op` sees to it, there and on the way back, and says what it
+refuses.
 """
 
-from collections.abc import Callable
 from math import nan, prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from . import functions
-from .conv import avg_pool2d as avg_pool2d
-from .conv import conv2d as conv2d
-from .conv import max_pool2d as max_pool2d
-from .functions import Array, array, check_some, check_unit, class_targets, cotangent, floating, targets
+from . import _arrays, functions
+from ._arrays import Array, class_targets, generator, like, namespace, op, real, takes
+from .conv import avg_pool2d, conv2d, max_pool2d
+from .forms import Pullback
 
 __all__ = [
     "add",
     "affine",
+    "avg_pool2d",
     "batch_norm",
+    "conv2d",
     "dropout",
     "flatten",
     "identity",
     "log_softmax",
+    "max_pool2d",
     "mean_squared_error",
     "mul",
     "relu",
@@ -38,10 +40,9 @@ __all__ = [
     "tanh",
 ]
 
-Pullback = Callable[..., tuple[Any, ...]]
 
-
-def add(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (...), y (...)")
+def add(x: Array, y: Array) -> tuple[np.ndarray, Pullback]:
     r"""Sum of two inputs. The gradient passes unchanged to both.
 
     $$z = x + y, \qquad dx = dz, \quad dy = dz$$
@@ -58,11 +59,6 @@ def add(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dz) -> (dx, dy)``.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or `dz` has another shape than `z`.
-
     References
     ----------
     D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
@@ -76,17 +72,11 @@ def add(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(total, dapples, doranges)
     650.0 1.1 1.1
     """
-    x, y = _two("add", x, y)
-    z = x + y
-
-    def pullback(dz):
-        dz = cotangent("add", dz, z.shape, z.dtype)
-        return dz, dz
-
-    return z, pullback
+    return x + y, lambda dz: (dz, dz)
 
 
-def mul(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (...), y (...)")
+def mul(x: Array, y: Array) -> tuple[np.ndarray, Pullback]:
     r"""Product of two inputs. Each gets the gradient times the other.
 
     $$z = x y, \qquad dx = dz\, y, \quad dy = dz\, x$$
@@ -103,11 +93,6 @@ def mul(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dz) -> (dx, dy)``.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or `dz` has another shape than `z`.
-
     References
     ----------
     D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
@@ -121,17 +106,11 @@ def mul(x: ArrayLike, y: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(price, round(dapple, 6), round(dnumber, 6))
     200.0 2.2 110.0
     """
-    x, y = _two("mul", x, y)
-    z = x * y
-
-    def pullback(dz):
-        dz = cotangent("mul", dz, z.shape, z.dtype)
-        return dz * y, dz * x
-
-    return z, pullback
+    return x * y, lambda dz: (dz * y, dz * x)
 
 
-def identity(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (...)")
+def identity(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""Identity, as an op.
 
     $$y = x, \qquad dx = dy$$
@@ -148,11 +127,6 @@ def identity(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `dy` has another shape than `y`.
-
     References
     ----------
     C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 5.1.
@@ -164,11 +138,11 @@ def identity(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y, *pullback(0.5))
     3.0 0.5
     """
-    y, _ = floating("identity", "x", x)
-    return y, lambda dy: (cotangent("identity", dy, y.shape, y.dtype),)
+    return x, lambda dy: (dy,)
 
 
-def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tuple[Array, Pullback]:
+@op("x (..., D), W (D, M), b (M)")
+def affine(x: Array, W: Array, b: Array, *, dx: bool = True) -> tuple[np.ndarray, Pullback]:
     r"""Affine map, on the last axis.
 
     $$y = x W + b, \qquad dx = dy\, W^T, \quad dW = x^T dy, \quad db = \sum_n dy_n$$
@@ -191,11 +165,6 @@ def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tupl
     pullback : callable
         ``pullback(dy) -> (dx, dW, db)``.
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit each other.
-
     References
     ----------
     C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 5.3.
@@ -213,27 +182,16 @@ def affine(x: ArrayLike, W: ArrayLike, b: ArrayLike, *, dx: bool = True) -> tupl
      [2. 0. 2.]]
     [1. 0. 1.]
     """
-    W, xp = floating("affine", "W", W)
-    b, _ = floating("affine", "b", b)
-    x, _ = floating("affine", "x", x, W.dtype)
-    if W.ndim != 2 or b.shape != W.shape[1:]:
-        raise ValueError(f"affine: W has shape {W.shape}, b has shape {b.shape}; wanted (D, M) and (M,)")
-    if x.ndim == 0 or x.shape[-1] != W.shape[0]:
-        features = f"{x.shape[-1]} features" if x.ndim else "no axes"
-        raise ValueError(f"affine: x has {features}, W has {W.shape[0]} rows (x {x.shape}, W {W.shape})")
-    y = x @ W
-    y += b
-    shape, dtype = y.shape, y.dtype
 
     def pullback(dy):
-        dy = cotangent("affine", dy, shape, dtype)
-        flat_x, flat_dy = _flat(xp, x), _flat(xp, dy)
-        return dy @ W.T if dx else None, flat_x.T @ flat_dy, _sums(xp, flat_dy)
+        dW, db = _flat(x).T @ _flat(dy), _sums(_flat(dy))
+        return dy @ W.T if dx else None, dW, db
 
-    return y, pullback
+    return x @ W + b, pullback
 
 
-def sigmoid(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (...)")
+def sigmoid(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""Sigmoid, as an op.
 
     $$y = \frac{1}{1 + e^{-x}}, \qquad dx = dy\, y (1 - y)$$
@@ -250,11 +208,6 @@ def sigmoid(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `dy` has another shape than `y`.
-
     References
     ----------
     D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
@@ -268,10 +221,11 @@ def sigmoid(x: ArrayLike) -> tuple[Array, Pullback]:
     0.5 0.25
     """
     y = functions.sigmoid(x)
-    return y, lambda dy: (cotangent("sigmoid", dy, y.shape, y.dtype) * (y * (1 - y)),)
+    return y, lambda dy: (dy * (y * (1 - y)),)
 
 
-def tanh(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (...)")
+def tanh(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""Hyperbolic tangent, as an op.
 
     $$y = \tanh(x), \qquad dx = dy\, (1 - y^2)$$
@@ -288,11 +242,6 @@ def tanh(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `dy` has another shape than `y`.
-
     References
     ----------
     Y. LeCun and others, "Efficient BackProp", 1998, section 4.4.
@@ -305,10 +254,11 @@ def tanh(x: ArrayLike) -> tuple[Array, Pullback]:
     0.0 2.0
     """
     y = functions.tanh(x)
-    return y, lambda dy: (cotangent("tanh", dy, y.shape, y.dtype) * (1 - y * y),)
+    return y, lambda dy: (dy * (1 - y * y),)
 
 
-def relu(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (...)")
+def relu(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""Rectified linear unit, as an op. Its slope at 0 counts as 0.
 
     $$y = \max(x, 0), \qquad dx = dy\,[x > 0]$$
@@ -325,11 +275,6 @@ def relu(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `dy` has another shape than `y`.
-
     References
     ----------
     V. Nair, G. Hinton, ICML 2010; the slope at 0: D. Bertoin and others, "Numerical influence of
@@ -342,11 +287,12 @@ def relu(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y, *pullback([5.0, 5.0, 5.0]))
     [0. 0. 3.] [0. 0. 5.]
     """
-    y, xp = array(functions.relu(x))
-    return y, lambda dy: (cotangent("relu", dy, y.shape, y.dtype) * xp.astype(xp.asarray(y > 0), y.dtype),)
+    y = functions.relu(x)
+    return y, lambda dy: (dy * like(y > 0, y),)
 
 
-def softmax(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (..., C)")
+def softmax(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""Softmax over the last axis, as an op.
 
     $$y_k = \frac{e^{x_k}}{\sum_j e^{x_j}}, \qquad dx_k = y_k \Bigl( dy_k - \sum_j dy_j\, y_j \Bigr)$$
@@ -363,11 +309,6 @@ def softmax(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `dy` has another shape than `y`.
-
     References
     ----------
     J. Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
@@ -379,16 +320,12 @@ def softmax(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y, *pullback([[1.0, 0.0]]))
     [[0.5 0.5]] [[ 0.25 -0.25]]
     """
-    y, xp = array(functions.softmax(x))
-
-    def pullback(dy):
-        dy = cotangent("softmax", dy, y.shape, y.dtype)
-        return (y * (dy - xp.sum(dy * y, axis=-1, keepdims=True)),)
-
-    return y, pullback
+    y = functions.softmax(x)
+    return y, lambda dy: (y * (dy - _row_sums(dy * y)),)
 
 
-def log_softmax(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (..., C)")
+def log_softmax(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""Logarithm of the softmax over the last axis, as an op.
 
     $$y_k = x_k - \log \sum_j e^{x_j}, \qquad dx_k = dy_k - e^{y_k} \sum_j dy_j$$
@@ -405,11 +342,6 @@ def log_softmax(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `dy` has another shape than `y`.
-
     References
     ----------
     P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp and softmax
@@ -422,16 +354,12 @@ def log_softmax(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y.round(6), *pullback([[1.0, 0.0]]))
     [[-0.693147 -0.693147]] [[ 0.5 -0.5]]
     """
-    y, xp = array(functions.log_softmax(x))
-
-    def pullback(dy):
-        dy = cotangent("log_softmax", dy, y.shape, y.dtype)
-        return (dy - xp.exp(y) * xp.sum(dy, axis=-1, keepdims=True),)
-
-    return y, pullback
+    y = functions.log_softmax(x)
+    return y, lambda dy: (dy - namespace(y).exp(y) * _row_sums(dy),)
 
 
-def flatten(x: ArrayLike) -> tuple[Array, Pullback]:
+@op("x (N, D, ...)")
+def flatten(x: Array) -> tuple[np.ndarray, Pullback]:
     r"""One row of numbers for each sample; the batch axis stays.
 
     $$y_{n,\, (c H + h) W + w} = x_{n,c,h,w}$$
@@ -448,11 +376,6 @@ def flatten(x: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dy) -> (dx,)``.
 
-    Raises
-    ------
-    ValueError
-        If `x` has no axis beside the batch, or `dy` has another shape than `y`.
-
     References
     ----------
     Y. LeCun and others, "Gradient-based learning applied to document recognition", 1998, section II.
@@ -465,14 +388,12 @@ def flatten(x: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(y.shape, pullback(y)[0].shape)
     (5, 784) (5, 1, 28, 28)
     """
-    x, xp = array(x)
-    if x.ndim < 2:
-        raise ValueError(f"flatten: x has shape {x.shape}, wanted (N, ...); one sample is a batch x[None]")
-    y = xp.reshape(x, (x.shape[0], prod(x.shape[1:])))
-    return y, lambda dy: (xp.reshape(cotangent("flatten", dy, y.shape, y.dtype), x.shape),)
+    xp, shape = namespace(x), x.shape
+    return xp.reshape(x, (shape[0], prod(shape[1:]))), lambda dy: (xp.reshape(dy, shape),)
 
 
-def batch_norm(x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float = 1e-5) -> tuple[Array, Pullback]:
+@op("x (N, C, ...), gamma (C), beta (C)")
+def batch_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[np.ndarray, Pullback]:
     r"""Batch normalisation: each feature gets mean 0 and variance 1 over the batch, then a scale and a shift.
 
     $$\mu = \frac1m \sum x, \quad \sigma^2 = \frac1m \sum (x - \mu)^2, \quad
@@ -485,9 +406,9 @@ def batch_norm(x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float = 1e-
 
     Parameters
     ----------
-    x : array_like, shape (N, D) or (N, C, H, W)
-        A batch. Images are normalised by channel, over N, H and W.
-    gamma, beta : array_like, shape (D,) or (C,)
+    x : array_like, shape (N, C) or (N, C, H, W)
+        A batch of C features, or of images of C channels, normalised over N, H and W.
+    gamma, beta : array_like, shape (C,)
         Scale and shift.
     eps : float
         Keeps the root from zero.
@@ -502,7 +423,7 @@ def batch_norm(x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float = 1e-
     Raises
     ------
     ValueError
-        If the shapes do not fit each other, or the batch is empty.
+        If the batch has fewer than two values a feature.
 
     References
     ----------
@@ -515,53 +436,39 @@ def batch_norm(x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float = 1e-
     >>> print(y.round(3).tolist())
     [[8.0], [12.0]]
     """
-    y, pullback, _, _ = normalize(x, gamma, beta, eps)
-    return y, pullback
+    return _batch_norm(x, gamma, beta, eps=real("batch_norm", "eps", eps))[:2]
 
 
-def normalize(
-    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, eps: float, mean: Array | None = None, var: Array | None = None
-) -> tuple[Array, Pullback, Array, Array]:
-    """Normalise by the batch's own mean and variance, or by given ones; return those used as well."""
-    gamma, xp = floating("batch_norm", "gamma", gamma)
-    beta, _ = floating("batch_norm", "beta", beta)
-    x, _ = floating("batch_norm", "x", x, gamma.dtype)
-    if x.ndim not in (2, 4) or not gamma.shape == beta.shape == (x.shape[1],):
-        raise ValueError(
-            f"batch_norm: x has shape {x.shape}, gamma {gamma.shape}, beta {beta.shape}; "
-            "wanted (N, D) or (N, C, H, W), and (D,) or (C,) twice"
-        )
-    own, images = mean is None, x.ndim == 4
+@takes("x (N, C, ...), gamma (C), beta (C), mean (C), var (C)")
+def _batch_norm(x, gamma, beta, mean=None, var=None, eps=1e-5, own=True):
+    """Normalise by the batch's own mean and variance, or by those given; return those used as well."""
+    xp, m = namespace(x), x.shape[0] * prod(x.shape[2:])
 
     def each(feature):
-        return xp.reshape(feature, (-1, 1, 1)) if images else feature
+        return xp.reshape(feature, (-1, *[1] * (x.ndim - 2)))
 
     if own:
-        check_some("batch_norm", "x", x)
-        m = x.size // x.shape[1]
-        mean = _sums(xp, x) / m
+        _arrays.check_spread("batch_norm", x.shape, m)
+        mean = _sums(x) / m
     x_hat = x - each(mean)
     if own:
-        var = _sums(xp, x_hat * x_hat) / m
-    scale = 1 / (var + float(eps)) ** 0.5
+        var = _sums(x_hat * x_hat) / m
+    scale = 1 / (var + eps) ** 0.5
     x_hat *= each(scale)
-    y = x_hat * each(gamma)
-    y += each(beta)
-    dtype = y.dtype
+    y = x_hat * each(gamma) + each(beta)
 
     def pullback(dy):
-        dy = cotangent("batch_norm", dy, x_hat.shape, dtype)
-        dgamma, dbeta = _sums(xp, dy * x_hat), _sums(xp, dy)
-        dx = dy
+        dgamma, dbeta = _sums(dy * x_hat), _sums(dy)
         if own:
-            dx = dx - x_hat * each(dgamma / m)
-            dx -= each(dbeta / m)
-        return dx * each(gamma * scale), dgamma, dbeta
+            dy = dy - x_hat * each(dgamma / m)
+            dy -= each(dbeta / m)
+        return dy * each(gamma * scale), dgamma, dbeta
 
-    return y, pullback, mean, var
+    return *_arrays.way_back("batch_norm", (y, pullback)), mean, var
 
 
-def dropout(x: ArrayLike, rate: float, key: tuple[int, ...]) -> tuple[Array, Pullback]:
+@op("x (...)")
+def dropout(x: Array, rate: float, key: tuple[int, ...]) -> tuple[np.ndarray, Pullback]:
     r"""Dropout: a share of the numbers becomes zero, the others grow to make up for it.
 
     $$y = x \frac{mask}{1 - r}, \qquad dx = dy \frac{mask}{1 - r}, \qquad P(mask = 1) = 1 - r$$
@@ -600,27 +507,15 @@ def dropout(x: ArrayLike, rate: float, key: tuple[int, ...]) -> tuple[Array, Pul
     >>> print(np.unique(y), bool((pullback(np.ones(1000))[0] == y).all()))
     [0. 2.] True
     """
-    x, xp = floating("dropout", "x", x)
-    rate = check_rate("dropout", rate)
-    check_key("dropout", key)
-    rng = np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
-    mask = xp.astype(xp.asarray(rng.random(x.shape, np.float32) >= rate), x.dtype)
-    mask /= 1 - rate
-    return x * mask, lambda dy: (cotangent("dropout", dy, mask.shape, mask.dtype) * mask,)
+    _arrays.check_key("dropout", key)
+    rate = real("dropout", "rate", rate, "[0, 1)")
+    kept = generator(key).random(x.shape, np.float32) >= rate
+    mask = like(namespace(x).asarray(kept), x) / (1 - rate)
+    return x * mask, lambda dy: (dy * mask,)
 
 
-def check_rate(where: str, rate: float) -> float:
-    if not 0 <= rate < 1:
-        raise ValueError(f"{where}: rate is {rate}, wanted a share from 0 to below 1")
-    return float(rate)
-
-
-def check_key(where: str, key: tuple[int, ...]) -> None:
-    if not isinstance(key, tuple) or not key or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in key):
-        raise ValueError(f"{where}: key is {key!r}, wanted a tuple of ints from 0 up")
-
-
-def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
+@op("z (N, ..., C)")
+def softmax_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     r"""Cross-entropy of the softmax of scores, the mean over the batch.
 
     $$E = -\frac1N \sum_n \sum_k t_{nk} \log y_{nk}, \quad y = \mathrm{softmax}(z), \qquad dz = \frac{dE}{N} (y - t)$$
@@ -644,7 +539,7 @@ def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     Raises
     ------
     ValueError
-        If the labels do not fit `z`, `z` is no batch, or the batch is empty.
+        If the labels do not fit `z`, or the batch is empty.
 
     References
     ----------
@@ -658,28 +553,24 @@ def softmax_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     0.693147 [[-0.25  0.25]
      [ 0.25 -0.25]]
     """
-    z, xp = floating("softmax_cross_entropy", "z", z)
-    check_some("softmax_cross_entropy", "z", z)
-    if z.ndim < 2:
-        raise ValueError(f"softmax_cross_entropy: z has shape {z.shape}, wanted (N, C); one sample is a batch z[None]")
     rows = np.shape(t) == z.shape
     t = class_targets("softmax_cross_entropy", "z", z, t)
     log_y = functions.log_softmax(z)
-    N = z.size // z.shape[-1]
-    loss = -_expected(xp, t, log_y) / N
+    xp, N = namespace(z), z.size // z.shape[-1]
 
     def pullback(dloss=1.0):
         dz = xp.exp(log_y)
         if rows:  # they sum to one, but perhaps not to the last digit
             dz *= xp.sum(t, axis=-1, keepdims=True)
         dz -= t
-        dz *= _factor("softmax_cross_entropy", dloss) / N
+        dz *= dloss / N
         return (dz,)
 
-    return loss, pullback
+    return -_expected(t, log_y) / N, pullback
 
 
-def sigmoid_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
+@op("z (...), t (...)")
+def sigmoid_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     r"""Cross-entropy of the sigmoid of scores, the mean over all elements: yes-or-no questions.
 
     $$E = -\frac{1}{NK} \sum_{n,k} \bigl( t_{nk} \log y_{nk} + (1 - t_{nk}) \log (1 - y_{nk}) \bigr), \quad
@@ -704,7 +595,7 @@ def sigmoid_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     Raises
     ------
     ValueError
-        If the shapes differ, a target lies outside 0 to 1, or there is nothing to take a mean of.
+        If a target lies outside 0 to 1, or there is nothing to take a mean of.
 
     References
     ----------
@@ -717,15 +608,15 @@ def sigmoid_cross_entropy(z: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(round(loss, 6), *pullback())
     0.693147 [ 0.25 -0.25]
     """
-    z, xp = floating("sigmoid_cross_entropy", "z", z)
-    check_some("sigmoid_cross_entropy", "z", z)
-    t = targets("sigmoid_cross_entropy", "z", z, t)
-    check_unit("sigmoid_cross_entropy", "t", t)
+    xp, t = namespace(z), like(t, z)
+    _arrays.check_some("sigmoid_cross_entropy", "z", z)
+    _arrays.check_range("sigmoid_cross_entropy", "t", t, 0, 1)
     loss = xp.mean(xp.maximum(z, 0.0) - z * t + xp.log1p(xp.exp(-xp.abs(z))))
-    return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (_factor("sigmoid_cross_entropy", dloss) / z.size),)
+    return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (dloss / z.size),)
 
 
-def sum_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
+@op("y (...), t (...)")
+def sum_squared_error(y: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     r"""Half the sum of squared errors, as an op.
 
     $$E = \frac12 \sum_k (y_k - t_k)^2, \qquad dy = dE\, (y - t)$$
@@ -742,11 +633,6 @@ def sum_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     pullback : callable
         ``pullback(dloss=1.0) -> (dy,)``.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
     References
     ----------
     C. Bishop, "Pattern Recognition and Machine Learning", 2006, formula 5.11.
@@ -758,13 +644,11 @@ def sum_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(loss, *pullback())
     0.25 [ 0.5 -0.5]
     """
-    y, _ = floating("sum_squared_error", "y", y)
-    t = targets("sum_squared_error", "y", y, t)
-    loss = functions.sum_squared_error(y, t)
-    return loss, lambda dloss=1.0: ((y - t) * _factor("sum_squared_error", dloss),)
+    return functions.sum_squared_error(y, t), lambda dloss=1.0: ((y - like(t, y)) * dloss,)
 
 
-def mean_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
+@op("y (...), t (...)")
+def mean_squared_error(y: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     r"""Mean of squared errors, as an op.
 
     $$E = \frac{1}{NK} \sum_{n,k} (y_{nk} - t_{nk})^2, \qquad dy = \frac{2\, dE}{NK} (y - t)$$
@@ -784,7 +668,7 @@ def mean_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     Raises
     ------
     ValueError
-        If the shapes differ, or there is nothing to take the mean of.
+        If there is nothing to take the mean of.
 
     References
     ----------
@@ -797,36 +681,25 @@ def mean_squared_error(y: ArrayLike, t: ArrayLike) -> tuple[Array, Pullback]:
     >>> print(loss, *pullback())
     0.25 [ 0.5 -0.5]
     """
-    y, _ = floating("mean_squared_error", "y", y)
-    t = targets("mean_squared_error", "y", y, t)
-    loss = functions.mean_squared_error(y, t)
-    return loss, lambda dloss=1.0: ((y - t) * (2 * _factor("mean_squared_error", dloss) / y.size),)
+    return functions.mean_squared_error(y, t), lambda dloss=1.0: ((y - like(t, y)) * (2 * dloss / y.size),)
 
 
-def _two(where: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    x, _ = floating(where, "x", x)
-    y, _ = floating(where, "y", y)
-    if x.shape != y.shape:
-        raise ValueError(f"{where}: x has shape {x.shape}, y has shape {y.shape}; wanted one shape")
-    return x, y
+def _flat(x: Array) -> Array:
+    return x if x.ndim == 2 else namespace(x).reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _flat(xp: Any, x: Array) -> Array:
-    return x if x.ndim == 2 else xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
-
-
-def _sums(xp: Any, x: Array) -> Array:
+def _sums(x: Array) -> Array:
     """Sum over all axes but the second. A matrix product adds rows faster than a sum does."""
-    return xp.ones(x.shape[0], dtype=x.dtype) @ x if x.ndim == 2 else xp.sum(x, axis=(0, 2, 3))
+    xp = namespace(x)
+    return xp.ones(x.shape[0], dtype=x.dtype) @ x if x.ndim == 2 else xp.sum(x, axis=(0, *range(2, x.ndim)))
 
 
-def _expected(xp: Any, t: Array, log_y: Array) -> Any:
+def _row_sums(x: Array) -> Array:
+    return namespace(x).sum(x, axis=-1, keepdims=True)
+
+
+def _expected(t: Array, log_y: Array) -> Array:
     """Sum of t log_y, in which 0 times minus infinity is 0: a class that is ruled out takes no part."""
+    xp = namespace(t)
     total = np.vdot(t, log_y) if xp is np else nan
     return total if total == total else xp.sum(t * xp.where(t > 0, log_y, 0.0))
-
-
-def _factor(where: str, dloss: ArrayLike) -> float:
-    if np.shape(dloss) != ():
-        raise ValueError(f"{where}: the gradient has shape {np.shape(dloss)}, wanted one number, like the loss")
-    return float(dloss)

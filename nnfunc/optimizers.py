@@ -5,19 +5,19 @@ An optimizer is a pair of pure functions, ``init(params) -> opt`` and
 to dicts of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from math import cos, pi
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .functions import Array, array, floating
-from .layers import Params
+from ._arrays import Array, array, floating, kind_of, like, namespace, real, whole
+from .forms import Optimizer, Params, Schedule
 
 __all__ = [
-    "Optimizer",
     "adagrad",
     "adam",
+    "adamw",
     "constant",
     "cosine",
     "momentum",
@@ -27,38 +27,13 @@ __all__ = [
     "sgd",
     "step_decay",
     "warm_up",
-    "weight_decay",
 ]
 
-Rate = float | Callable[[int], float]
+Rate = float | Schedule
+Rule = Callable[..., tuple[Array, ...]]
 
 
-class Optimizer(NamedTuple):
-    """A pair of pure functions.
-
-    Attributes
-    ----------
-    init : callable
-        ``init(params) -> opt``: what the optimizer remembers before the first step.
-    step : callable
-        ``step(params, grads, opt) -> (params, opt)``: all of them new.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import nnfunc as nn
-    >>> init, step = nn.sgd(lr=0.5)
-    >>> params = {"W1": np.array([1.0, 2.0])}
-    >>> params, opt = step(params, {"W1": np.array([1.0, 1.0])}, init(params))
-    >>> print(params, opt)
-    {'W1': array([0.5, 1.5])} {'t': 1}
-    """
-
-    init: Callable[[Params], dict[str, Any]]
-    step: Callable[[Params, Params, dict[str, Any]], tuple[Params, dict[str, Any]]]
-
-
-def per_array(lr: Rate, *slots: str) -> Callable[[Callable[..., tuple[Array, ...]]], Optimizer]:
+def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
     r"""Lift an update rule for one array to an optimizer of dicts.
 
     $$(p, s_1, s_2, \dots) \leftarrow \mathrm{rule}(p, g, s_1, s_2, \dots, lr, t)$$
@@ -66,20 +41,22 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Callable[..., tuple[Array, ...
     Parameters
     ----------
     lr : float or callable
-        The learning rate, or a function from the number of steps already taken to it.
+        The learning rate, or a schedule: a function from the number of steps already taken to it.
     *slots : str
         The names of what the rule remembers for each array; they start as zeros.
 
     Returns
     -------
     callable
-        A decorator: takes ``rule(p, g, *slots, lr, t)``, which returns the new p and slots, and
-        gives an [Optimizer][nnfunc.optimizers.Optimizer]. Here t counts from 1.
+        A decorator: takes ``rule(p, g, *slots, lr, t)``, which returns the tuple of the new p and slots,
+        all of one shape, and gives an [Optimizer][nnfunc.forms.Optimizer]. Here t counts from 1.
 
     Raises
     ------
     ValueError
-        By the step, if params and grads have unequal names or shapes.
+        For a rate that is neither a schedule nor a number from 0 up. By the step, if parameters, gradients
+        and memory have unequal names or shapes, the memory is another optimizer's, the rule returns
+        anything else, or the schedule no rate.
 
     References
     ----------
@@ -98,20 +75,24 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Callable[..., tuple[Array, ...
     [0.9 2.1]
     """
 
-    def decorate(rule: Callable[..., tuple[Array, ...]]) -> Optimizer:
+    def decorate(rule):
+        where = rule.__qualname__.partition(".")[0]  # sgd's is sgd.<locals>.rule
+        schedule = _schedule(where, lr)
+
         def init(params):
-            return {"t": 0} | {slot: {name: array(p)[1].zeros_like(p) for name, p in params.items()} for slot in slots}
+            start = {slot: _zeros(where, params) for slot in slots}
+            return {"t": 0} | start
 
         def step(params, grads, opt):
-            grads = _matching(params, grads)
-            rate, t = float(lr(opt["t"]) if callable(lr) else lr), opt["t"] + 1
-            new = {
-                name: rule(p, grads[name], *(opt[slot][name] for slot in slots), lr=rate, t=t)
-                for name, p in params.items()
-            }
-            params, *memory = ({name: arrays[k] for name, arrays in new.items()} for k in range(len(slots) + 1))
+            rows = _matching(where, slots, params, grads, opt)
+            rate, t = schedule(opt["t"]), opt["t"] + 1
+            new = {}
+            for name, row in rows.items():
+                answer = rule(*row, lr=rate, t=t)
+                new[name] = _answer(where, slots, row, answer)
+            params, *memory = _columns(new, 1 + len(slots))
             if t % 64 == 0:
-                memory = [{name: _flushed(a) for name, a in slot.items()} for slot in memory]
+                memory = [_flushed(slot) for slot in memory]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
 
         return Optimizer(init, step)
@@ -119,28 +100,80 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Callable[..., tuple[Array, ...
     return decorate
 
 
-def _matching(params: Params, grads: Params) -> Params:
-    """Return the gradients in the dtypes of their parameters, or refuse other names or shapes."""
-    if params.keys() != grads.keys():
-        lacking, extra = sorted(params.keys() - grads.keys()), sorted(grads.keys() - params.keys())
-        raise ValueError(f"step: no gradient for {lacking}, no parameter for {extra}; the names must be the same")
+def _schedule(where: str, lr: Rate) -> Schedule:
+    """Return a rate as a function of the steps taken, whose every value is looked at."""
+    if callable(lr):
+        return lambda t: real(where, f"lr({t})", lr(t))
+    rate = real(where, "lr", lr, advice=", or a schedule, say nnfunc.cosine(0.1, steps=1000)")
+    return lambda t: rate
+
+
+def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
+    floats = {name: floating(where, name, p) for name, p in params.items()}
+    return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
+
+
+def _matching(
+    where: str, slots: tuple[str, ...], params: Mapping[str, Array], grads: Mapping[str, Array], opt: dict[str, Any]
+) -> dict[str, list[Array]]:
+    """Return parameter, gradient and memory of each name, or refuse other names or shapes."""
+    if opt.keys() != {"t", *slots}:
+        raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
+    memory = [opt[slot] for slot in slots]
+    kinds = ("gradient", *slots)
+    for kind, tree in zip(kinds, (grads, *memory), strict=True):
+        if tree.keys() != params.keys():
+            lacking, extra = sorted(params.keys() - tree.keys()), sorted(tree.keys() - params.keys())
+            raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
+    rows = {}
     for name, p in params.items():
-        if p.shape != grads[name].shape:
-            raise ValueError(f"step: {name} has shape {p.shape}, its gradient {grads[name].shape}")
-    return {name: g if g.dtype == params[name].dtype else _like(g, params[name]) for name, g in grads.items()}
+        g = grads[name]
+        if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f"):
+            p = floating(where, name, p)
+            g = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
+        rows[name] = row = [p, g]
+        for tree in memory:
+            row.append(tree[name])
+        if not _of_one_shape(row, p.shape):
+            came = ", ".join(f"its {kind} {np.shape(a)}" for kind, a in zip(kinds, row[1:], strict=True))
+            raise ValueError(f"{where}: {name} has shape {p.shape}, {came}; wanted one shape")
+    return rows
 
 
-def _flushed(a: Array) -> Array:
+def _of_one_shape(arrays: Iterable[Any], shape: tuple[int, ...]) -> bool:
+    try:
+        for a in arrays:  # twice as fast as all(...), and every step asks twice for each parameter
+            if a.shape != shape:
+                return False
+    except AttributeError:
+        return False
+    return True
+
+
+def _answer(where: str, slots: tuple[str, ...], row: list[Array], answer: Any) -> tuple[Array, ...]:
+    """Return what a rule answered, or refuse it if it is no new parameter and memory in the shape of the old."""
+    shape = row[0].shape
+    if type(answer) is not tuple or len(answer) != 1 + len(slots) or not _of_one_shape(answer, shape):
+        came = f"({', '.join(map(kind_of, answer))})" if isinstance(answer, tuple) else kind_of(answer)
+        wanted = ", ".join(("p", *slots)) if slots else "p,"
+        raise ValueError(f"{where}: the rule returned {came}, wanted ({wanted}), arrays of shape {shape}")
+    return answer
+
+
+def _columns(rows: dict[str, tuple[Array, ...]], count: int) -> list[Params]:
+    return [{name: row[k] for name, row in rows.items()} for k in range(count)]
+
+
+def _flushed(slot: Params) -> Params:
     """Return zero for what is about to become a subnormal number, with which processors reckon slowly."""
-    a, xp = array(a)
-    if not xp.isdtype(a.dtype, "real floating"):
-        return a
-    return a * xp.astype(xp.asarray(xp.abs(a) > 1024 * xp.finfo(a.dtype).smallest_normal), a.dtype)
 
+    def flush(a):
+        xp = namespace(a)
+        if not xp.isdtype(a.dtype, "real floating"):
+            return a
+        return a * like(xp.asarray(xp.abs(a) > 1024 * xp.finfo(a.dtype).smallest_normal), a)
 
-def _like(g: Array, p: Array) -> Array:
-    (p, _), (g, xp) = floating("step", "p", p), array(g)
-    return xp.astype(g, p.dtype, copy=False)
+    return {name: flush(a) for name, a in slot.items()}
 
 
 def sgd(lr: Rate = 0.01) -> Optimizer:
@@ -151,17 +184,12 @@ def sgd(lr: Rate = 0.01) -> Optimizer:
     Parameters
     ----------
     lr : float or callable
-        The learning rate $\eta$, or a function from the number of steps already taken to it.
+        The learning rate $\eta$, or a schedule.
 
     Returns
     -------
     Optimizer
         Remembers nothing but t.
-
-    Raises
-    ------
-    ValueError
-        By the step, if params and grads have unequal names or shapes.
 
     References
     ----------
@@ -194,7 +222,7 @@ def momentum(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
     Parameters
     ----------
     lr : float or callable
-        The learning rate $\eta$, or a function from the number of steps already taken to it.
+        The learning rate $\eta$, or a schedule.
     momentum : float
         The share $\mu$ of its velocity that the ball keeps.
 
@@ -202,11 +230,6 @@ def momentum(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
     -------
     Optimizer
         Remembers v.
-
-    Raises
-    ------
-    ValueError
-        By the step, if params and grads have unequal names or shapes.
 
     References
     ----------
@@ -224,7 +247,7 @@ def momentum(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
     >>> print(round(params["w"], 6), round(opt["v"]["w"], 6))    # 1 - 0.1 - 0.19
     0.71 -0.19
     """
-    mu = float(momentum)
+    mu = real("momentum", "momentum", momentum, "[0, 1)")
 
     @per_array(lr, "v")
     def rule(p, g, v, *, lr, t):
@@ -242,7 +265,7 @@ def nesterov(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
     Parameters
     ----------
     lr : float or callable
-        The learning rate $\eta$, or a function from the number of steps already taken to it.
+        The learning rate $\eta$, or a schedule.
     momentum : float
         $\mu$.
 
@@ -250,11 +273,6 @@ def nesterov(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
     -------
     Optimizer
         Remembers v.
-
-    Raises
-    ------
-    ValueError
-        By the step, if params and grads have unequal names or shapes.
 
     References
     ----------
@@ -271,7 +289,7 @@ def nesterov(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
     >>> print(round(params["w"], 6), round(opt["v"]["w"], 6))    # 1 - 0.09 - 0.1
     0.81 -0.1
     """
-    mu = float(momentum)
+    mu = real("nesterov", "momentum", momentum, "[0, 1)")
 
     @per_array(lr, "v")
     def rule(p, g, v, *, lr, t):
@@ -289,7 +307,7 @@ def adagrad(lr: Rate = 0.01, eps: float = 1e-7) -> Optimizer:
     Parameters
     ----------
     lr : float or callable
-        The learning rate $\eta$, or a function from the number of steps already taken to it.
+        The learning rate $\eta$, or a schedule.
     eps : float
         Keeps the quotient finite.
 
@@ -297,11 +315,6 @@ def adagrad(lr: Rate = 0.01, eps: float = 1e-7) -> Optimizer:
     -------
     Optimizer
         Remembers h.
-
-    Raises
-    ------
-    ValueError
-        By the step, if params and grads have unequal names or shapes.
 
     References
     ----------
@@ -316,7 +329,7 @@ def adagrad(lr: Rate = 0.01, eps: float = 1e-7) -> Optimizer:
     >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"].round(4))
     [0.9 0.9]
     """
-    eps = float(eps)
+    eps = real("adagrad", "eps", eps)
 
     @per_array(lr, "h")
     def rule(p, g, h, *, lr, t):
@@ -334,7 +347,7 @@ def rmsprop(lr: Rate = 0.01, decay: float = 0.99, eps: float = 1e-7) -> Optimize
     Parameters
     ----------
     lr : float or callable
-        The learning rate $\eta$, or a function from the number of steps already taken to it.
+        The learning rate $\eta$, or a schedule.
     decay : float
         The share $\rho$ of the past that stays.
     eps : float
@@ -344,11 +357,6 @@ def rmsprop(lr: Rate = 0.01, decay: float = 0.99, eps: float = 1e-7) -> Optimize
     -------
     Optimizer
         Remembers h.
-
-    Raises
-    ------
-    ValueError
-        By the step, if params and grads have unequal names or shapes.
 
     References
     ----------
@@ -363,7 +371,8 @@ def rmsprop(lr: Rate = 0.01, decay: float = 0.99, eps: float = 1e-7) -> Optimize
     >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"].round(4))
     0.8
     """
-    rho, eps = float(decay), float(eps)
+    rho = real("rmsprop", "decay", decay, "[0, 1)")
+    eps = real("rmsprop", "eps", eps)
 
     @per_array(lr, "h")
     def rule(p, g, h, *, lr, t):
@@ -373,7 +382,12 @@ def rmsprop(lr: Rate = 0.01, decay: float = 0.99, eps: float = 1e-7) -> Optimize
     return rule
 
 
-def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
+def adam(
+    lr: Rate = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> Optimizer:
     r"""Adam: momentum and RMSprop together, corrected for starting from zero.
 
     $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
@@ -388,7 +402,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     Parameters
     ----------
     lr : float or callable
-        The learning rate $\eta$, or a function from the number of steps already taken to it.
+        The learning rate $\eta$, or a schedule.
     beta1, beta2 : float
         The shares of the past that stay in m and v.
     eps : float
@@ -398,11 +412,6 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     -------
     Optimizer
         Remembers m and v.
-
-    Raises
-    ------
-    ValueError
-        By the step, if params and grads have unequal names or shapes.
 
     References
     ----------
@@ -417,7 +426,9 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"].round(4))
     [0.9 1.1]
     """
-    beta1, beta2, eps = float(beta1), float(beta2), float(eps)
+    beta1 = real("adam", "beta1", beta1, "[0, 1)")
+    beta2 = real("adam", "beta2", beta2, "[0, 1)")
+    eps = real("adam", "eps", eps)
 
     @per_array(lr, "m", "v")
     def rule(p, g, m, v, *, lr, t):
@@ -436,44 +447,67 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     return rule
 
 
-def weight_decay(params: Params, lam: float) -> tuple[Array, Params]:
-    r"""Weight decay: a penalty on large weights, with its gradients.
+def adamw(
+    lr: Rate = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    decay: float = 0.01,
+) -> Optimizer:
+    r"""AdamW: Adam, with a weight decay that its memory does not see.
 
-    $$P = \frac{\lambda}{2} \sum_W \sum_{ij} W_{ij}^2, \qquad dW = \lambda W$$
+    $$p \leftarrow p - \eta \lambda p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}$$
+
+    A penalty in the loss would be divided by the root as all gradients are, so that weights with large
+    gradients decayed less.
 
     Parameters
     ----------
-    params : dict of arrays
-        Only the names that begin with W count: biases are not pulled to zero.
-    lam : float
-        The strength lambda.
+    lr : float or callable
+        The learning rate $\eta$, or a schedule.
+    beta1, beta2, eps : float
+        [adam][nnfunc.optimizers.adam]'s.
+    decay : float
+        $\lambda$, by which the parameters whose names begin with W decay.
 
     Returns
     -------
-    penalty : float
-        To be added to the loss.
-    grads : dict of arrays
-        To be added to the gradients of the weights.
+    Optimizer
+        Remembers m and v.
 
     References
     ----------
-    A. Krogh, J. Hertz, "A simple weight decay can improve generalization", 1991.
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, Algorithm 2, where
+    $\eta \lambda$ is one number, as in PyTorch.
 
     Examples
     --------
     >>> import numpy as np
     >>> import nnfunc as nn
-    >>> penalty, grads = nn.weight_decay({"W1": np.array([[3.0, 4.0]]), "b1": np.array([7.0])}, lam=0.1)
-    >>> print(round(penalty, 6), grads)
-    1.25 {'W1': array([[0.3, 0.4]])}
+    >>> params = {"W": np.array([1.0, 1.0]), "b": np.array([1.0])}
+    >>> grads = {"W": np.array([5.0, 0.0]), "b": np.array([0.0])}
+    >>> optimizer = nn.adamw(lr=0.1, decay=0.5)
+    >>> params, opt = optimizer.step(params, grads, optimizer.init(params))
+    >>> print(params["W"].round(4), params["b"])
+    [0.85 0.95] [1.]
     """
-    lam = float(lam)
-    weights = {name: p for name, p in params.items() if name.startswith("W")}
-    penalty = sum((W * W).sum() for W in weights.values())
-    return 0.5 * lam * penalty, {name: lam * W for name, W in weights.items()}
+    schedule = _schedule("adamw", lr)
+    decay = real("adamw", "decay", decay)
+    init, adams_step = adam(lr, beta1, beta2, eps)
+
+    def step(params, grads, opt):
+        new, memory = adams_step(params, grads, opt)
+        share = schedule(opt["t"]) * decay
+        for name in new:
+            if name.startswith("W"):
+                p, _ = array("adamw", name, params[name])
+                new[name] = new[name] - share * p
+        return new, memory
+
+    return Optimizer(init, step)
 
 
-def constant(lr: float) -> Callable[[int], float]:
+def constant(lr: float) -> Schedule:
     r"""Learning rate that stays.
 
     $$\eta_t = \eta$$
@@ -499,10 +533,11 @@ def constant(lr: float) -> Callable[[int], float]:
     >>> print(schedule(0), schedule(1000))
     0.1 0.1
     """
-    return lambda t: lr
+    rate = real("constant", "lr", lr)
+    return lambda t: rate
 
 
-def step_decay(lr: float, factor: float, steps: int) -> Callable[[int], float]:
+def step_decay(lr: float, factor: float, steps: int) -> Schedule:
     r"""Learning rate that is multiplied by a factor at each multiple of `steps`.
 
     $$\eta_t = \eta\, f^{\lfloor t / steps \rfloor}$$
@@ -521,11 +556,6 @@ def step_decay(lr: float, factor: float, steps: int) -> Callable[[int], float]:
     callable
         A function of t, the number of steps already taken.
 
-    Raises
-    ------
-    ValueError
-        For `steps` that is no int from 1 up.
-
     References
     ----------
     K. He and others, "Deep residual learning for image recognition", 2015, section 3.4.
@@ -537,11 +567,12 @@ def step_decay(lr: float, factor: float, steps: int) -> Callable[[int], float]:
     >>> print(schedule(0), schedule(9), schedule(10), schedule(25))
     1.0 1.0 0.5 0.25
     """
-    _check_steps("step_decay", steps)
+    lr, factor = real("step_decay", "lr", lr), real("step_decay", "factor", factor)
+    steps = whole("step_decay", "steps", steps, 1)
     return lambda t: lr * factor ** (t // steps)
 
 
-def cosine(lr: float, steps: int, last: float = 0.0) -> Callable[[int], float]:
+def cosine(lr: float, steps: int, last: float = 0.0) -> Schedule:
     r"""Learning rate that falls along half a cosine, and stays where it ends.
 
     $$\eta_t = \eta_{last} + \frac{\eta - \eta_{last}}{2} \Bigl( 1 + \cos \frac{\pi \min(t, steps)}{steps} \Bigr)$$
@@ -560,11 +591,6 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Callable[[int], float]:
     callable
         A function of t, the number of steps already taken.
 
-    Raises
-    ------
-    ValueError
-        For `steps` that is no int from 1 up.
-
     References
     ----------
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
@@ -576,11 +602,12 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Callable[[int], float]:
     >>> print(schedule(0), round(schedule(50), 6), round(schedule(100), 6))
     1.0 0.5 0.0
     """
-    _check_steps("cosine", steps)
+    lr, last = real("cosine", "lr", lr), real("cosine", "last", last)
+    steps = whole("cosine", "steps", steps, 1)
     return lambda t: last + 0.5 * (lr - last) * (1 + cos(pi * min(t, steps) / steps))
 
 
-def warm_up(lr: Rate, steps: int) -> Callable[[int], float]:
+def warm_up(lr: Rate, steps: int) -> Schedule:
     r"""Learning rate that grows in a straight line first, up to what it would have been.
 
     $$\eta_t = \min\Bigl( 1, \frac{t + 1}{steps} \Bigr)\, \eta'_t$$
@@ -597,11 +624,6 @@ def warm_up(lr: Rate, steps: int) -> Callable[[int], float]:
     callable
         A function of t, the number of steps already taken.
 
-    Raises
-    ------
-    ValueError
-        For `steps` that is no int from 1 up.
-
     References
     ----------
     P. Goyal and others, "Accurate, large minibatch SGD", 2017, section 2.2.
@@ -613,10 +635,5 @@ def warm_up(lr: Rate, steps: int) -> Callable[[int], float]:
     >>> print([schedule(t) for t in range(6)])
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
-    _check_steps("warm_up", steps)
-    return lambda t: min(1.0, (t + 1) / steps) * (lr(t) if callable(lr) else lr)
-
-
-def _check_steps(where: str, steps: int) -> None:
-    if not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"{where}: steps is {steps!r}, wanted an int from 1 up")
+    schedule, steps = _schedule("warm_up", lr), whole("warm_up", "steps", steps, 1)
+    return lambda t: min(1.0, (t + 1) / steps) * schedule(t)

@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .functions import Array
-from .layers import Params
+from ._arrays import Array, array
+from .forms import Params
 
 __all__ = ["count_params", "load_params", "save_params"]
 
 
-def save_params(path: str | Path, params: Params) -> None:
-    r"""Save parameters as an ``.npz`` file.
-
-    $$params \to \mathrm{file}$$
+def save_params(path: str | Path, params: Mapping[str, Array]) -> None:
+    """Save parameters as an ``.npz`` file.
 
     The file appears as a whole or not at all: it is written beside its place and then moved there.
 
@@ -33,11 +31,7 @@ def save_params(path: str | Path, params: Params) -> None:
     Raises
     ------
     ValueError
-        If a name is not a str or holds a slash, or a value is no array of numbers.
-
-    References
-    ----------
-    The NPY format, NumPy Enhancement Proposal 1.
+        If a name is not a str or holds a slash, or a value is no array of numbers, or a masked one.
 
     Examples
     --------
@@ -54,13 +48,11 @@ def save_params(path: str | Path, params: Params) -> None:
     inner = _inner(params)
     if inner:
         raise ValueError(f"save_params: {inner} holds arrays itself; wanted arrays alone")
-    save_tree("save_params", path, params)
+    _save_tree("save_params", path, params)
 
 
 def load_params(path: str | Path) -> Params:
-    r"""Load parameters from an ``.npz`` file.
-
-    $$\mathrm{file} \to params$$
+    """Load parameters from an ``.npz`` file.
 
     Parameters
     ----------
@@ -80,10 +72,6 @@ def load_params(path: str | Path) -> Params:
     FileNotFoundError
         If there is none.
 
-    References
-    ----------
-    The NPY format, NumPy Enhancement Proposal 1.
-
     Examples
     --------
     >>> import os, tempfile
@@ -94,17 +82,15 @@ def load_params(path: str | Path) -> Params:
     ...     print(nn.load_params(path)["b1"])
     [0. 0. 0.]
     """
-    params = load_tree("load_params", path)
+    params = _load_tree("load_params", path)
     inner = _inner(params)
     if inner:
         raise ValueError(f"load_params: {path} holds {inner}, as a saved state does; wanted arrays alone")
     return params
 
 
-def count_params(params: Params) -> int:
-    r"""How many numbers the parameters are.
-
-    $$\sum_{name} |params[name]|$$
+def count_params(params: Mapping[str, Array]) -> int:
+    """How many numbers the parameters are.
 
     Parameters
     ----------
@@ -116,10 +102,6 @@ def count_params(params: Params) -> int:
     int
         The sum of the arrays' sizes.
 
-    References
-    ----------
-    For an affine layer: D M + M.
-
     Examples
     --------
     >>> import nnfunc as nn
@@ -129,9 +111,9 @@ def count_params(params: Params) -> int:
     return sum(int(np.size(p)) for p in params.values())
 
 
-def save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
+def _save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
     """Save a dict of arrays and of such dicts; `where` names the caller in errors."""
-    arrays = {name: np.asarray(value) for name, value in _branches(where, tree)}
+    arrays = {name: np.asarray(array(where, name, value)[0]) for name, value in _branches(where, tree)}
     for name, a in arrays.items():
         if a.dtype.kind not in "biufc":
             raise ValueError(f"{where}: {name} is an array of dtype {a.dtype}; only numbers are saved")
@@ -147,8 +129,8 @@ def save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def load_tree(where: str, path: str | Path) -> dict[str, Any]:
-    """Load what `save_tree` saved."""
+def _load_tree(where: str, path: str | Path) -> dict[str, Any]:
+    """Load what `_save_tree` saved."""
     tree: dict[str, Any] = {}
     raw = io.BytesIO(Path(path).read_bytes())
     try:

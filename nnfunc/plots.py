@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from .functions import Array, class_targets
-from .training import Trial
+from ._arrays import Array, array, check_range, class_targets, takes, whole
+from .search import Trial
 
 __all__ = [
     "activation_histograms",
@@ -20,7 +19,8 @@ __all__ = [
 ]
 
 
-def smooth_curve(values: ArrayLike, window: int = 11) -> Array:
+@takes("values (N)")
+def smooth_curve(values: Array, window: int = 11) -> np.ndarray:
     r"""Noisy curve, averaged with a Kaiser window; its ends are mirrored.
 
     $$y_k = \frac{\sum_j w_j\, x_{k+j}}{\sum_j w_j}$$
@@ -38,7 +38,7 @@ def smooth_curve(values: ArrayLike, window: int = 11) -> Array:
     Returns
     -------
     array, shape (N,)
-        The smooth curve.
+        The smooth curve, float64.
 
     Raises
     ------
@@ -57,17 +57,16 @@ def smooth_curve(values: ArrayLike, window: int = 11) -> Array:
     >>> print(nn.plots.smooth_curve(np.ones(20)).round(6)[:3])
     [1. 1. 1.]
     """
-    values = np.asarray(values, dtype=np.float64)
-    if window % 2 == 0 or not 0 < window <= len(values):
+    window = whole("smooth_curve", "window", window)
+    if window % 2 == 0 or window > len(values):
         raise ValueError(f"smooth_curve: window is {window}, wanted an odd number up to the {len(values)} values")
     w = np.kaiser(window, 2)
-    return np.convolve(np.pad(values, window // 2, mode="reflect"), w / w.sum(), mode="valid")
+    mirrored = np.pad(np.asarray(values, dtype=np.float64), window // 2, mode="reflect")
+    return np.convolve(mirrored, w / w.sum(), mode="valid")
 
 
 def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: int = 1) -> None:
     r"""Draw metrics over the steps of a run.
-
-    $$k \mapsto metric_k$$
 
     Parameters
     ----------
@@ -82,10 +81,6 @@ def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: 
     ------
     ValueError
         For a window that is even, or longer than a curve.
-
-    References
-    ----------
-    J. Hunter, "Matplotlib: a 2D graphics environment", 2007.
 
     Examples
     --------
@@ -103,10 +98,9 @@ def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: 
         ax.legend()
 
 
+@takes("x (N, D)")
 def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Array, points: int = 200) -> None:
     r"""Draw the class that a network gives to each place of the plane, and the data on top.
-
-    $$u \mapsto \arg\max_k\, scores_k(u)$$
 
     Parameters
     ----------
@@ -114,16 +108,17 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
         Where to draw.
     scores : callable
         Takes points (N, 2), returns scores (N, C).
-    x : array, shape (N, 2)
+    x : array_like, shape (N, 2)
         Data.
-    t : array of int, shape (N,)
+    t : array_like of int, shape (N,)
         Their labels.
     points : int
-        How finely to look, in each direction.
+        How finely to look in each direction, from 2 up.
 
-    References
-    ----------
-    C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 4.1.
+    Raises
+    ------
+    ValueError
+        If a score is nan.
 
     Examples
     --------
@@ -135,21 +130,23 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
     >>> len(ax.collections) >= 2
     True
     """
+    labels, _ = array("decision_boundary", "t", t)
     low, high = x.min(axis=0), x.max(axis=0)
+    points = whole("decision_boundary", "points", points, 2)
     sides = np.linspace(low - 0.15 * (high - low), high + 0.15 * (high - low), points)
     a, b = np.meshgrid(*sides.T)
-    best = scores(np.stack([a.ravel(), b.ravel()], axis=1)).argmax(axis=1).reshape(a.shape)
-    classes = 1 + max(int(best.max()), int(t.max()))
+    y, _ = array("decision_boundary", "the scores", scores(np.stack([a.ravel(), b.ravel()], axis=1)))
+    check_range("decision_boundary", "the scores", y)
+    best = y.argmax(axis=1).reshape(a.shape)
+    classes = 1 + max(int(best.max()), int(labels.max()))
     colours = [f"C{k}" for k in range(classes)]
     ax.contourf(a, b, best, levels=np.arange(classes + 1) - 0.5, colors=colours, alpha=0.25)
-    ax.scatter(*x.T, s=14, c=[colours[k] for k in t])
+    ax.scatter(*x.T, s=14, c=[colours[k] for k in labels])
     ax.set_axis_off()
 
 
-def image_grid(figure: Any, images: ArrayLike, columns: int = 10, titles: Sequence[Any] = ()) -> None:
+def image_grid(figure: Any, images: Array, columns: int = 10, titles: Sequence[Any] = ()) -> None:
     r"""Draw grey images side by side: digits, filters, feature maps.
-
-    $$(N, H, W) \to \lceil N / columns \rceil \times columns$$
 
     Parameters
     ----------
@@ -158,7 +155,7 @@ def image_grid(figure: Any, images: ArrayLike, columns: int = 10, titles: Sequen
     images : array_like, shape (N, H, W)
         Any numbers; each image has its own range of greys.
     columns : int
-        How many in a row.
+        How many in a row, from 1 up.
     titles : sequence
         What to write above each.
 
@@ -166,10 +163,6 @@ def image_grid(figure: Any, images: ArrayLike, columns: int = 10, titles: Sequen
     ------
     ValueError
         For another shape.
-
-    References
-    ----------
-    M. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", 2014.
 
     Examples
     --------
@@ -181,12 +174,10 @@ def image_grid(figure: Any, images: ArrayLike, columns: int = 10, titles: Sequen
     >>> len(figure.axes)
     3
     """
-    images = np.asarray(images)
-    if images.ndim != 3:
-        raise ValueError(f"image_grid: images has shape {images.shape}, wanted (N, H, W)")
-    rows = -(-len(images) // columns)
-    for i, image in enumerate(images):
-        ax = figure.add_subplot(rows, columns, i + 1)
+    pictures, _ = array("image_grid", "images", images)
+    if pictures.ndim != 3:
+        raise ValueError(f"image_grid: images has shape {pictures.shape}, wanted (N, H, W)")
+    for i, (image, ax) in enumerate(zip(pictures, _panels("image_grid", figure, len(pictures), columns), strict=True)):
         ax.imshow(image, cmap="gray", interpolation="nearest")
         ax.set_axis_off()
         if i < len(titles):
@@ -196,8 +187,6 @@ def image_grid(figure: Any, images: ArrayLike, columns: int = 10, titles: Sequen
 def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: int = 30) -> None:
     r"""Draw how the numbers inside a network are spread, a panel for each tap.
 
-    $$bin \mapsto |\{ z_{nj} \in bin \}|$$
-
     Parameters
     ----------
     figure : matplotlib Figure
@@ -205,12 +194,7 @@ def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: i
     activations : dict of arrays
         What [tap][nnfunc.layers.tap] hands out.
     bins : int
-        How many bars.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", 2010, figure 6.
+        How many bars, from 1 up.
 
     Examples
     --------
@@ -222,13 +206,15 @@ def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: i
     >>> [ax.get_title() for ax in figure.axes]
     ['z1', 'z2']
     """
+    bins = whole("activation_histograms", "bins", bins, 1)
     panels = figure.subplots(1, len(activations), sharey=True, squeeze=False)[0]
     for ax, (name, z) in zip(panels, activations.items(), strict=True):
-        ax.hist(np.ravel(z), bins)
+        ax.hist(np.ravel(array("activation_histograms", name, z)[0]), bins)
         ax.set_title(name)
 
 
-def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
+@takes("y (N, C)")
+def confusion_matrix(ax: Any, y: Array, t: Array) -> np.ndarray:
     r"""Draw how often each class was taken for each other; return the counts.
 
     $$M_{jk} = |\{ n : t_n = j,\ \arg\max y_n = k \}|$$
@@ -237,10 +223,10 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
     ----------
     ax : matplotlib Axes
         Where to draw.
-    y : array, shape (N, C)
+    y : array_like, shape (N, C)
         Scores.
-    t : array of int, shape (N,)
-        Labels, or one-hot rows (N, C).
+    t : array_like
+        Labels, ints (N,), or one-hot rows (N, C).
 
     Returns
     -------
@@ -250,7 +236,7 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
     Raises
     ------
     ValueError
-        For labels that do not fit the scores.
+        For labels that do not fit the scores, or scores that are nan.
 
     References
     ----------
@@ -266,6 +252,7 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> Array:
      [0 1 0]
      [0 1 0]]
     """
+    check_range("confusion_matrix", "y", y)
     classes = y.shape[-1]
     label, guess = class_targets("confusion_matrix", "y", y, t).argmax(axis=-1), y.argmax(axis=-1)
     counts = np.bincount(classes * label + guess, minlength=classes**2).reshape(classes, classes)
@@ -287,24 +274,18 @@ def search_results(
 ) -> None:
     r"""Draw the best trials of a search, a panel with its curves for each, and a legend in the last.
 
-    $$trial_1, trial_2, \dots, trial_{20}$$
-
     Parameters
     ----------
     figure : matplotlib Figure
         Where to draw.
     trials : list of Trial
-        What [random_search][nnfunc.training.random_search] returns.
+        What [random_search][nnfunc.search.random_search] returns.
     curves : sequence of str
         Which metrics are curves to draw.
     most : int
-        How many trials.
+        How many trials, from 0 up.
     columns : int
-        How many panels in a row.
-
-    References
-    ----------
-    The picture of Deep Learning from Scratch, section 6.5.
+        How many panels in a row, from 1 up.
 
     Examples
     --------
@@ -316,13 +297,16 @@ def search_results(
     >>> figure.axes[0].get_title()
     'best-1: 0.9'
     """
-    best = [trial for trial in trials if trial.error is None][:most]
-    rows = -(-len(best) // columns)
-    for i, trial in enumerate(best):
-        ax = figure.add_subplot(rows, columns, i + 1)
+    best = [trial for trial in trials if trial.error is None][: whole("search_results", "most", most)]
+    for i, (trial, ax) in enumerate(zip(best, _panels("search_results", figure, len(best), columns), strict=True)):
         for name in curves:
             ax.plot(trial.metrics[name], label=name)
         ax.set_title(f"best-{i + 1}: {trial.metrics['score']:.4g}")
         ax.set_ylim(0, 1)
     if best and curves:
         ax.legend()
+
+
+def _panels(where: str, figure: Any, n: int, columns: int) -> list[Any]:
+    columns = whole(where, "columns", columns, 1)
+    return [figure.add_subplot(-(-n // columns), columns, i + 1) for i in range(n)]

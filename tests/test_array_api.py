@@ -84,12 +84,15 @@ def test_every_value_and_op_is_tried():
         return {f.__name__ for f, _ in mark.args[1]}
 
     assert names(test_values) == set(nn.functions.__all__)
-    assert names(test_ops_there_and_back) == set(ops.__all__)
+    assert names(test_ops_there_and_back) == {
+        name for name in ops.__all__ if getattr(ops, name).__module__ == ops.__name__
+    }
 
 
 def test_a_net_learns_one_step_as_with_numpy():
     net = serial(layers.flatten, affine(1), layers.batch_norm(1), layers.tanh, layers.dropout(0.3), affine(2))
-    params, stats = nn.init_mlp(0, (3, 5, 3), batch_norm=True)
+    params = nn.init_mlp(0, (3, 5, 3), batch_norm=True)
+    stats = nn.init_stats(params)
     optimizer = nn.adam(0.1)
     step = nn.train_step(nn.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
     x = X.astype(np.float32)

@@ -75,7 +75,7 @@ def test_the_first_image(mnist):
 @pytest.mark.parametrize("flatten", [True, False])
 @pytest.mark.parametrize("one_hot_label", [True, False])
 def test_the_arguments_of_the_sources(mnist, normalize, flatten, one_hot_label):
-    loaded = nn.load_mnist(normalize, flatten, one_hot_label)
+    loaded = nn.load_mnist(normalize=normalize, flatten=flatten, one_hot_label=one_hot_label)
     for (x, t), (wanted_x, wanted_t) in zip(loaded, mnist, strict=True):
         N = len(wanted_x)
         assert x.dtype == (np.float32 if normalize else np.uint8)
@@ -103,18 +103,28 @@ def test_each_call_gives_arrays_of_its_own(folder, settings):
     assert all(np.array_equal(a, b) for a, b in zip((*two[0], *two[1]), (*again[0], *again[1]), strict=True))
 
 
+def test_a_folder_cannot_land_in_a_switchs_place(folder):
+    with pytest.raises(TypeError, match=r"takes 0 positional arguments but 1 was given"):
+        nn.load_mnist(str(folder))
+    for name in ("normalize", "flatten", "one_hot_label"):
+        for value in (str(folder), 1, 0, None, [True]):
+            with pytest.raises(ValueError, match=rf"^load_mnist: {name} is .*, wanted True or False$"):
+                nn.load_mnist(path=folder, **{name: value})
+    assert nn.load_mnist(path=folder, flatten=np.False_)[0][0].shape == (3, 1, 4, 3)
+
+
 def test_a_bundled_file_that_is_not_the_original_is_refused(monkeypatch):
-    known = datasets.SHA256
+    known = datasets._SHA256
     for name in NAMES:
         sums = known | {name: "0" * 64}
-        monkeypatch.setattr(datasets, "SHA256", sums)
+        monkeypatch.setattr(datasets, "_SHA256", sums)
         with pytest.raises(ValueError, match=rf"^load_mnist: .*{name}\.gz has not the sha256 of the original"):
             nn.load_mnist()
 
 
 def test_the_sums_of_the_bundled_files_are_those_known_of_mnist():
     """The four sha256 are the data's own, not this package's."""
-    assert datasets.SHA256 == {
+    assert datasets._SHA256 == {
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -347,6 +357,22 @@ def test_the_noise_of_a_spiral_is_its_angles_deviation():
     assert turn.std() == pytest.approx(0.2, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("points", [-1, 1.0, np.nan, "3", None, True]),
+        ("classes", [0, -1, 2.5, "3", None, True]),
+        ("noise", [-0.1, np.nan, np.inf, "0.1", None, True]),
+    ],
+)
+def test_the_settings_of_a_spiral_have_bounds(name, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"^spiral: {name} is .*, wanted an? "):
+            nn.spiral(0, **{name: value})
+    assert nn.spiral(0, points=0)[0].shape == (0, 2)
+    assert nn.spiral(0, np.int64(2), np.uint8(1), np.float32(0))[0].shape == (2, 2)
+
+
 # Shuffled and divided
 
 
@@ -393,6 +419,67 @@ def test_a_part_is_kept_aside(pairs, validation, n, seed):
     again = nn.train_validation_split(*pairs, validation, seed)
     assert np.array_equal(again[1][0], x_val)
     assert not np.array_equal(nn.train_validation_split(*pairs, validation, seed + 1)[1][0], x_val)
+
+
+class Series:
+    """As pandas has it: rows have labels, and brackets ask for those; what is made of it as an array has its order."""
+
+    def __init__(self, values, labels):
+        self.values, self.labels = values, labels
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __getitem__(self, label):
+        rows = [self.labels.index(one) for one in label] if np.ndim(label) else self.labels.index(label)
+        return Series(self.values[rows], [self.labels[row] for row in np.atleast_1d(rows)])
+
+
+@pytest.mark.parametrize(
+    "kind", [np.ndarray.tolist, lambda a: Series(a, [*range(999, -1, -1)])], ids=["list", "Series"]
+)
+def test_rows_go_by_position_whatever_holds_them(pairs, kind):
+    x, t = pairs
+    data = kind(x), kind(t)
+    shuffled, wanted = nn.shuffle(*data, 4), nn.shuffle(x, t, 4)
+    split, wanted_split = (nn.train_validation_split(*each, 0.2, 4) for each in (data, (x, t)))
+    for a, b in [*zip(shuffled, wanted, strict=True), *zip(sum(split, ()), sum(wanted_split, ()), strict=True)]:
+        assert type(a) is np.ndarray
+        assert np.array_equal(a, b)
+
+
+def test_a_network_of_several_inputs_keeps_them_together(pairs):
+    x, t = pairs
+    (one, two), labels = nn.shuffle((x, t), t, 4)
+    assert np.array_equal(numbers(one) * 7, two)
+    assert np.array_equal(two, labels)
+    (kept, _), ((one, two), labels) = nn.train_validation_split((x, t), t, 10, 4)
+    assert [len(a) for a in (*kept, one, two, labels)] == [990, 990, 10, 10, 10]
+    assert np.array_equal(numbers(one) * 7, labels)
+
+
+@pytest.mark.parametrize("which", ["x", "t"])
+@pytest.mark.parametrize("f", [nn.shuffle, lambda x, t, seed: nn.train_validation_split(x, t, 10, seed)])
+def test_what_has_no_rows_is_refused(pairs, f, which):
+    for bad, message in [
+        (5, rf"{which} has shape \(\); wanted \(N, ...\)"),
+        (np.ma.array(np.arange(1000)), rf"{which} is a masked array"),
+        ([[1], [2, 3]], rf"{which} is no array"),
+    ]:
+        with pytest.raises(ValueError, match=rf"^(shuffle|train_validation_split): {message}"):
+            f(*(bad if name == which else a for name, a in zip("xt", pairs, strict=True)), 0)
+
+
+def test_a_seed_is_a_whole_number_and_a_share_a_number(pairs):
+    for seed in (-1, 0.5, None, True, "0"):
+        with pytest.raises(ValueError, match=r"^shuffle: seed is .*, wanted an int from 0 up$"):
+            nn.shuffle(*pairs, seed)
+    for share in (np.nan, np.inf, "0.2", None, True, [0.2]):
+        with pytest.raises(ValueError, match=r"^train_validation_split: validation is .*, wanted a number"):
+            nn.train_validation_split(*pairs, share, 0)
 
 
 @pytest.mark.parametrize("validation", [0, 1000, 1001, -1, 0.0, 1.0, 0.0001, 0.9999, -0.5, np.int64(1000)])

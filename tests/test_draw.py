@@ -66,7 +66,7 @@ def test_neurons_and_edges_of_the_sources():
 
 @pytest.mark.parametrize("sizes", [(4, 3), (1, 12, 1), (3, 5, 4, 3, 2, 6)])
 def test_other_sizes(sizes):
-    params, _ = nn.init_mlp(0, sizes, batch_norm=True)
+    params = nn.init_mlp(0, sizes, batch_norm=True)
     found = clusters(nn.draw.neurons_dot(params))
     hidden = [f"layer {i}" for i in range(2, len(sizes))]
     assert [label for label, *_ in found] == ["input", *hidden, "output"]
@@ -106,14 +106,24 @@ def test_the_svg_shows_the_same_network():
         assert min(np.diff(sorted(ys)), default=99) >= 2 * float(circles[0].get("r"))
 
 
+LONG = layers.serial(
+    layers.fan_out(layers.serial(layers.affine(1), layers.relu, layers.affine(2), layers.tanh), layers.identity),
+    layers.join(nn.ops.add),
+)
+
+
 def drawings():
-    params, stats = nn.init_mlp(0, (4, 3, 2), batch_norm=True)
+    params = nn.init_mlp(0, (4, 3, 2), batch_norm=True)
+    stats = nn.init_stats(params)
     yield nn.draw.neurons_svg(nn.init_mlp(0, (2, 8, 2)))
     yield nn.draw.layers_svg(nn.mlp(dropout=0.25), params, np.zeros((6, 4), np.float32), stats)
     yield nn.draw.layers_svg(nn.simple_convnet(), nn.init_simple_convnet(0), IMAGES)
+    yield nn.draw.layers_svg(LONG, nn.init_mlp(0, (4, 3, 4)), np.zeros((1000, 4)))
+    beside = layers.fan_out(*[layers.relu] * 5)
+    yield nn.draw.layers_svg(beside, {}, np.zeros((100, 30, 24, 24)))
 
 
-@pytest.mark.parametrize("text", [*drawings()], ids=["neurons", "mlp", "convnet"])
+@pytest.mark.parametrize("text", [*drawings()], ids=["neurons", "mlp", "convnet", "names", "shapes"])
 def test_ink_is_the_pages_own_and_all_is_inside(text):
     svg = ElementTree.fromstring(text)
     assert svg.tag == f"{SVG}svg"
@@ -131,6 +141,8 @@ def test_ink_is_the_pages_own_and_all_is_inside(text):
             assert shape.get("fill") == "currentColor"
             assert 0 <= float(shape.get("y")) <= height
             x, half = float(shape.get("x")), 3.5 * len(shape.text)
+            boxes = [box for box in svg.iter(f"{SVG}rect") if 0 < float(shape.get("y")) - float(box.get("y")) < 32]
+            assert all(2 * half <= float(box.get("width")) for box in boxes), "a name is inside of its box"
             assert x - half >= 0 or shape.get("text-anchor") == "start"
             assert x + (2 * half if shape.get("text-anchor") == "start" else half) <= width
         if kind == "circle":
@@ -181,13 +193,37 @@ def test_the_deep_convnet_and_chains_of_chains_are_drawn_layer_by_layer():
 
 
 def test_batch_norm_is_drawn_with_its_statistics():
-    params, stats = nn.init_mlp(0, (4, 3, 2), batch_norm=True)
+    params = nn.init_mlp(0, (4, 3, 2), batch_norm=True)
+    stats = nn.init_stats(params)
     dot = nn.draw.layers_dot(nn.mlp(dropout=0.5), params, np.zeros((6, 4), np.float32), stats)
     assert list(read_layers_dot(dot)[0].values()) == [
         "affine(W1, b1)", "batch_norm(gamma1, beta1)", "relu", "dropout(0.5)", "affine(W2, b2)",
     ]  # fmt: skip
     with pytest.raises(ValueError, match=r"mode\.stats has no mean1, var1"):
         nn.draw.layers_dot(nn.mlp(), params, np.zeros((6, 4), np.float32))
+
+
+def test_layers_side_by_side_are_one_box_with_the_shape_of_each():
+    net = layers.serial(
+        layers.fan_out(layers.serial(layers.affine(1), layers.relu), layers.identity),
+        layers.parallel(layers.identity, layers.serial(layers.tanh, layers.fan_out(layers.relu, layers.sigmoid))),
+    )
+    params, x = nn.init_affine(0, 1, 4, 3), np.zeros((2, 4), np.float32)
+    names, arrows = read_layers_dot(nn.draw.layers_dot(net, params, x))
+    assert list(names.values()) == [
+        "fan_out(serial(affine(W1, b1), relu), identity)",
+        "parallel(identity, serial(tanh, fan_out(relu, sigmoid)))",
+    ]
+    assert [shape for *_, shape in arrows] == ["(2, 4)", "(2, 3), (2, 4)", "(2, 3), (2, 4), (2, 4)"]
+    svg = ElementTree.fromstring(nn.draw.layers_svg(net, params, x))
+    assert {*names.values(), "(2, 3), (2, 4)"} <= {text.text for text in svg.iter(f"{SVG}text")}
+    names, arrows = read_layers_dot(nn.draw.layers_dot(layers.join(nn.ops.add), {}, (x, x)))
+    assert [shape for *_, shape in arrows] == ["(2, 4), (2, 4)", "(2, 4)"]
+
+
+def test_a_batch_may_be_a_list():
+    _, arrows = read_layers_dot(nn.draw.layers_dot(nn.mlp(), nn.init_mlp(0, (2, 3)), [[1, 2]]))
+    assert [shape for *_, shape in arrows] == ["(1, 2)", "(1, 3)"]
 
 
 class BlackBox:

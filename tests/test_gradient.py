@@ -1,5 +1,7 @@
 """Differences: the slopes and descents that the sources print, and whether the two checkers can see a mistake."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,7 +42,7 @@ def test_numerical_diff_is_the_central_difference_of_the_given_step():
     f = lambda x: x**3
     for h in (1.0, 0.5, 0.125):
         assert_allclose(nn.numerical_diff(f, 2.0, h), 12 + h**2, rtol=1e-15)  # exact for a cubic: f' + h**2
-    assert_array_equal(nn.numerical_diff(f, np.array([[0.0, 1.0]]), 1.0), [[1.0, 4.0]])
+    assert_array_equal(nn.numerical_diff(f, [[0, 1]], 1), [[1.0, 4.0]])
     errors = [abs(nn.numerical_diff(np.exp, 0.0, h) - 1) for h in (1e-1, 1e-4, 1e-12)]
     assert errors[1] < 1e-8 < errors[2] < errors[0]
 
@@ -57,6 +59,15 @@ def test_numerical_diff_is_the_central_difference_of_the_given_step():
 def test_slopes_that_algebra_gives(f, slope):
     x = np.linspace(-3, 3, 13)
     assert_allclose(nn.numerical_diff(f, x), slope(x), atol=1e-8)
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], [[1.0], [2.0]], [1.0]])
+def test_a_function_of_many_variables_has_no_one_slope(x):
+    with pytest.raises(
+        ValueError, match=rf"^numerical_diff: f returned shape \(\) for x of shape .*{len(x)}.*, wanted"
+    ):
+        nn.numerical_diff(function_2, x)
+    assert_allclose(nn.numerical_diff(lambda u: np.stack([np.cos(u), np.sin(u)]), 0.0), [0, 1], atol=1e-8)  # a curve
 
 
 @pytest.mark.rows("S3-19")
@@ -196,6 +207,39 @@ def test_accuracy_has_no_slope(rng):
     assert abs(nn.numerical_gradient(lambda W: nn.cross_entropy_error(nn.softmax(x @ W), t), W)).max() > 0.1
 
 
+NO_STEP = [0, -1e-4, np.nan, np.inf, "1e-4", True, None, [1e-4]]
+
+
+@pytest.mark.parametrize("h", NO_STEP, ids=repr)
+@pytest.mark.parametrize("f", [nn.numerical_diff, nn.numerical_gradient])
+def test_a_step_is_a_number_above_zero(f, h):
+    with pytest.raises(ValueError, match=rf"^{f.__name__}: h is .*, wanted a number in \(0, inf\)$"):
+        f(np.sin, 1.0, h)
+
+
+@pytest.mark.parametrize("walk", [nn.gradient_path, nn.gradient_descent])
+def test_descent_has_a_rate_from_zero_up_and_a_whole_number_of_steps(walk):
+    for lr in (-0.1, np.nan, np.inf, "0.1", None):
+        with pytest.raises(ValueError, match=r"^gradient_path: lr is .*, wanted a number in \[0, inf\)$"):
+            walk(function_2, [3.0], lr)
+    for steps in (-1, 2.0, np.nan, True, "2", None):
+        with pytest.raises(ValueError, match=r"^gradient_path: step_num is .*, wanted an int from 0 up$"):
+            walk(function_2, [3.0], 0.1, steps)
+    assert_array_equal(np.ravel(walk(function_2, [3.0], 0, np.int64(1)))[-1:], [3.0])
+    assert_array_equal(np.ravel(walk(function_2, [3.0], step_num=0)), [3.0])
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize(
+    ("f", "name"), [(nn.numerical_diff, "x"), (nn.numerical_gradient, "x"), (nn.gradient_path, "x0")]
+)
+def test_a_mask_is_refused_and_a_matrix_is_an_array(f, name):
+    with pytest.raises(ValueError, match=rf"^\w+: {name} is a masked array"):
+        f(lambda x: np.sum(x), np.ma.array([1.0, 2.0], mask=[True, False]))
+    squares = (lambda x: x * x) if f is nn.numerical_diff else function_2
+    assert_allclose(f(squares, np.matrix([[1.0, 2.0]]))[-1], f(squares, [[1.0, 2.0]])[-1])
+
+
 # What goes in stays as it was
 
 
@@ -263,6 +307,37 @@ def test_check_gradients_sees_mistakes(rng):
     assert_allclose(wrong["b"], 0.5, rtol=1e-8)
     nan = nn.check_gradients(loss, params, right | {"b": right["b"] * np.nan})
     assert not nan["b"] < 1e-9
+    with pytest.raises(ValueError, match=r"^check_gradients: c has shape \(0,\); there is nothing"):
+        nn.check_gradients(loss, params | {"c": []}, right | {"c": []})
+
+
+def relu_network(x, t):
+    params, net = nn.init_mlp(0, (2, 8, 3), dtype=np.float64), nn.mlp()
+    grad = nn.value_and_grad(net, nn.ops.softmax_cross_entropy)
+    return lambda p: grad(p, x, t)[0], params, grad(params, x, t)[1]
+
+
+def test_check_gradients_tells_a_kink_from_a_mistake():
+    x, t = nn.spiral(0)
+    x, t = x[:5].astype(np.float64), t[:5]
+    assert_array_equal(x[0], 0)  # where every relu of the first layer stands on its kink
+    with pytest.raises(
+        ValueError, match=r"^check_gradients: the gradient of b1\[\d\] is .*: perhaps a kink.*another point$"
+    ):
+        nn.check_gradients(*relu_network(x, t))
+    loss, params, grads = relu_network(x + 0.1, t)
+    assert max(nn.check_gradients(loss, params, grads).values()) < 1e-9
+    assert nn.check_gradients(loss, params, grads | {"b1": 1.5 * grads["b1"]})["b1"] > 0.01
+    blurred = nn.check_gradients(lambda p: np.float32(loss(p)), params, grads)  # what float32 rounds is no kink
+    assert 1e-6 < blurred["W1"] < 1e-2
+
+
+@pytest.mark.parametrize("power", [2, 4])
+def test_a_bend_is_no_kink(power):
+    loss = lambda p: (1e3 * p["w"] ** power).sum()
+    apart = nn.check_gradients(loss, {"w": [0.0, 1.0]}, {"w": [0.0, 1e3 * power + 0.5]})
+    assert_allclose(apart["w"], 0.25, rtol=1e-3)
+    assert nn.check_gradients(loss, {"w": [0.0]}, {"w": [1e-12]})["w"] < 1e-9
 
 
 def op(f, pullback):
@@ -302,6 +377,204 @@ def test_check_vjp_sees(mistake):
     for seed in range(3):
         with pytest.raises(ValueError, match="check_vjp: gradient"):
             nn.check_vjp(wrong, args, seed)
+
+
+LEFT_OUT = {
+    "all": (lambda x, W: (x @ W, lambda dy: ()), "<lambda> gives 0 gradients for 2 arguments"),
+    "all, by None": (lambda x, W: (x @ W, lambda dy: (None, None)), "<lambda> gives 2 gradients for 2 arguments"),
+    "the last": (lambda x, W: (x @ W, lambda dy: (dy @ W.T,)), "gradient 1 of <lambda> is left out; wanted an array"),
+    "the first": (lambda x, W: (x @ W, lambda dy: (None, x.T @ dy)), "gradient 0 of <lambda> is left out; wanted an"),
+    "of a loss": (
+        lambda y, t: (np.sum(y - t), lambda dloss=1.0: (None, np.full(t.shape, -dloss))),
+        "gradient 0 of <lambda> is left out",
+    ),
+    "one too many": (lambda x, W: (x @ W, lambda dy: (dy @ W.T, x.T @ dy, dy)), "<lambda> gives 3 gradients for 2"),
+    "the tuple": (lambda x, W: (x @ W, lambda dy: dy @ W.T), "the pullback of <lambda> returned an array of shape"),
+    "the pullback": (lambda x, W: x @ W, "<lambda>: returned an array of shape (4, 3), wanted (y, pullback)"),
+}
+
+
+@pytest.mark.parametrize("left", LEFT_OUT)
+def test_check_vjp_misses_what_is_left_out(left):
+    op, message = LEFT_OUT[left]
+    with pytest.raises(ValueError, match=f"^check_vjp: {re.escape(message)}"):
+        nn.check_vjp(op, (BATCH, BATCH if left == "of a loss" else SQUARE))
+
+
+def test_of_numbers_alone_each_has_a_gradient_and_behind_arrays_they_are_settings():
+    half = lambda x, y: (x * y, lambda dz: (dz * y,))
+    with pytest.raises(ValueError, match="gradient 1 of <lambda> is left out"):
+        nn.check_vjp(half, (100.0, 1.1))
+    assert len(nn.check_vjp(half, (BATCH, 1.1))) == 1
+    assert len(nn.check_vjp(nn.ops.dropout, (BATCH, 0.5, (0, 1)))) == 1
+    assert len(nn.check_vjp(nn.ops.sum_squared_error, (BATCH, BATCH + 1))) == 1, "the targets of a loss"
+    scaled = lambda x, a: (x * a, lambda dy: (dy * a, np.sum(dy * x)))
+    assert len(nn.check_vjp(scaled, (BATCH, 1.1))) == 2
+
+
+def embedding(ids, E):
+    def pullback(dy):
+        dE = np.zeros_like(E)
+        np.add.at(dE, ids, dy)
+        return None, dE
+
+    return E[ids], pullback
+
+
+@pytest.mark.parametrize("ids", [[2, 0, 2], np.array([[1, 1], [0, 2]])])
+def test_what_holds_no_floats_has_no_gradient(ids):
+    (far,) = nn.check_vjp(embedding, (ids, SQUARE))
+    assert far < 1e-9
+    doubled = lambda ids, E: (E[ids], lambda dy: (None, 2 * embedding(ids, E)[1](dy)[1]))
+    with pytest.raises(ValueError, match="gradient 1 of <lambda> is wrong"):
+        nn.check_vjp(doubled, (ids, SQUARE))
+    bare = lambda ids, E: (E[ids], lambda dy: embedding(ids, E)[1](dy)[1:])
+    with pytest.raises(
+        ValueError, match=r"gradient 0 of <lambda> is an array of shape \(3, 3\); wanted None, since its"
+    ):
+        nn.check_vjp(bare, (ids, SQUARE))
+    with pytest.raises(ValueError, match=r"gradient 0 of mul is .*; wanted None"):
+        nn.check_vjp(nn.ops.mul, ([1, 2], [3, 4]))
+
+
+def test_arrays_that_come_together_have_their_gradients_together():
+    def product(xs, b):
+        (x, y), z = xs
+        return x @ y + z + b, lambda dy: (((dy @ y.T, x.T @ dy), dy), dy.sum(axis=0))
+
+    args = (((BATCH, SQUARE), BATCH + 1), SQUARE[0])
+    differences = nn.check_vjp(product, args)
+    assert len(differences) == 4
+    assert max(differences) < 1e-6
+
+    def wrong(xs, b):
+        y, pullback = product(xs, b)
+        return y, lambda dy: (((pullback(dy)[0][0][0], 0 * SQUARE), dy), dy.sum(axis=0))
+
+    with pytest.raises(ValueError, match="gradient 1 of wrong is wrong"):
+        nn.check_vjp(wrong, args)
+
+
+def writes_x(x):
+    np.multiply(x, 2, out=x)
+    return x, lambda dy: (2 * dy,)
+
+
+def writes_dy(x):
+    def pullback(dy):
+        dy *= 2
+        return (dy,)
+
+    return 2 * x, pullback
+
+
+def writes_ids(ids, E):
+    ids[0] = 0
+    return embedding(ids, E)
+
+
+@pytest.mark.parametrize("op", [writes_x, writes_dy, writes_ids])
+def test_check_vjp_refuses_an_op_that_writes_into_what_it_is_given(op):
+    args = (np.array([2, 0, 2]), SQUARE.copy()) if op is writes_ids else (SQUARE.copy(),)
+    with pytest.raises(ValueError, match=rf"^check_vjp: {op.__name__} writes into an array that it was given$"):
+        nn.check_vjp(op, args)
+    assert_array_equal(args[-1], SQUARE)
+
+
+def test_check_vjp_passes_on_what_an_op_says():
+    with pytest.raises(ValueError, match=r"^affine: x"):
+        nn.check_vjp(nn.ops.affine, (BATCH, BATCH, SQUARE[0]))
+    for args, message in [
+        ((np.ma.array(SQUARE),), "argument 0 is a masked array"),
+        (([[1.0], [2.0, 3.0]],), "argument 0 is no array"),
+        (SQUARE, "args is an array of shape .3, 3., wanted a tuple of the arguments$"),
+    ]:
+        with pytest.raises(ValueError, match=f"^check_vjp: {message}"):
+            nn.check_vjp(nn.ops.relu, args)
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [("h", NO_STEP), ("rtol", [-1e-9, 1, np.nan, np.inf, "0"]), ("seed", [-1, 0.0, None, True, (0,)])],
+)
+def test_the_settings_of_check_vjp_have_bounds(setting, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"^check_vjp: {setting} is .*, wanted a"):
+            nn.check_vjp(nn.ops.relu, (BATCH,), **{setting: value})
+
+
+HALF = op(np.square, lambda x, dy: dy * x)
+BESIDE = {
+    "a tiny step": (HALF, {"h": 1e-14}),
+    "a tiny step, a small number": (op(lambda x: 1e-7 * x**2, lambda x, dy: 1e-7 * dy * x), {"h": 1e-14}),
+    "a step that is lost": (HALF, {"h": 1e-30}),
+    "a large constant": (op(lambda x: x**2 + 1e12, lambda x, dy: dy * x), {}),
+    "one so large that no difference is left": (op(lambda x: x + 1e20, lambda x, dy: 0 * dy), {}),
+    "float32": (op(lambda x: np.float32(x) ** 2, lambda x, dy: 2.002 * dy * x), {}),
+    "not a number": (op(lambda x: x * np.nan, lambda x, dy: dy), {}),
+    "infinite": (op(lambda x: np.full_like(x, np.inf), lambda x, dy: dy), {}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("what", BESIDE)
+def test_check_vjp_says_where_it_cannot_tell(what):
+    blurred, settings = BESIDE[what]
+    for seed in range(20):
+        with pytest.raises(ValueError, match=r"^check_vjp: cannot tell whether gradient 0 of <lambda> is right: "):
+            nn.check_vjp(blurred, (BATCH,), seed, **settings)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 1e3])
+@pytest.mark.parametrize("h", [1e-4, 1e-6])
+def test_the_room_for_rounding_is_as_wide_as_rounding(constant, h):
+    """A sum has no error but rounding: rightly let pass, at every seed; and a hundred times as much is seen."""
+    shifted = lambda wrong: op(lambda x: constant + x, lambda x, dy: (1 + wrong) * dy)
+    largest = max(nn.check_vjp(shifted(0.0), (BATCH,), seed, rtol=0.0)[0] for seed in range(200))
+    assert largest > 0
+    for seed in range(20):
+        with pytest.raises(ValueError, match="gradient 0 of <lambda> is wrong"):
+            nn.check_vjp(shifted(1000 * np.finfo(float).eps * (1 + constant) / h), (BATCH,), seed, rtol=0.0)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-3, 0.1])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_relative_difference_that_passes_is_the_one_told(rtol, sign):
+    off = lambda apart: op(lambda x: 2 * x, lambda x, dy: 2 * dy / (1 - apart if sign > 0 else 1 / (1 - apart)))
+    (far,) = nn.check_vjp(off(0.99 * rtol), (BATCH,), rtol=rtol)
+    assert_allclose(far, 0.99 * rtol, rtol=1e-4)
+    with pytest.raises(ValueError, match="is wrong"):
+        nn.check_vjp(off(1.01 * rtol), (BATCH,), rtol=rtol)
+
+
+def test_no_slope_at_all_passes_beside_numbers_of_any_common_size():
+    for constant in (0.0, 1e-9, 1.0, 1e3):
+        flat = np.full_like(BATCH, constant)
+        assert nn.check_vjp(lambda x, y=flat: (y, lambda dy: (0 * x,)), (BATCH,)) == (0.0,)
+
+
+def test_a_slope_that_is_nothing_but_rounding_passes():
+    """As that of a bias in front of batch normalisation, which takes it away again."""
+    shifted = lambda b: ((BATCH + b) - (BATCH + b).mean(axis=0) + SQUARE[0], lambda dy: (0 * b,))
+    for seed in range(20):
+        assert len(nn.check_vjp(shifted, (SQUARE[1],), seed)) == 1
+
+
+@pytest.mark.parametrize("x", [[0.0, 1.0, 2.0], [0.0, 0.0, -1.0]])
+def test_a_kink_is_named_where_it_may_be_meant(x):
+    message = "gradient 0 of relu is wrong: .* by differences; the slopes to its two sides are .*: perhaps a kink"
+    with pytest.raises(ValueError, match=message):
+        nn.check_vjp(nn.ops.relu, (np.array(x),))
+    assert max(nn.check_vjp(nn.ops.relu, (np.array(x) + 0.1,))) < 1e-9
+
+
+def test_a_mistake_is_no_kink():
+    for wrong, args in WRONG.values():
+        with pytest.raises(ValueError) as error:  # noqa: PT011 (the message is looked at)
+            nn.check_vjp(wrong, args)
+        assert "kink" not in str(error.value)
+    with pytest.raises(ValueError, match=r"by differences$"):
+        nn.check_vjp(op(nn.relu, lambda x, dy: -dy), (np.zeros(1),))
 
 
 @pytest.mark.traps("T17")

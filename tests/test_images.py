@@ -41,6 +41,13 @@ def test_the_dtype_is_kept(move, dtype, pictures):
 
 
 @pytest.mark.parametrize("move", [nn.shift, nn.rotate])
+def test_lists_are_taken_and_masks_are_not(move, pictures):
+    assert np.array_equal(move(pictures.tolist(), KEY), move(pictures, KEY))
+    with pytest.raises(ValueError, match=rf"^{move.__name__}: images is a masked array"):
+        move(np.ma.array(pictures), KEY)
+
+
+@pytest.mark.parametrize("move", [nn.shift, nn.rotate])
 def test_no_images_are_no_trouble(move):
     assert move(np.zeros((0, 1, 5, 4), np.float32), KEY).shape == (0, 1, 5, 4)
 
@@ -104,7 +111,7 @@ def test_shift_moves_pixels_by_the_formula():
             assert moved[h, w] == (images[0, 0, h + a, w + b] if inside else 0)
 
 
-@pytest.mark.parametrize("pixels", [-1, 1.5, 2.0, None])
+@pytest.mark.parametrize("pixels", [-1, 1.5, 2.0, None, True, np.nan, "2"])
 def test_a_move_is_a_whole_number_of_pixels(pixels):
     with pytest.raises(ValueError, match=rf"^shift: pixels is {pixels!r}, wanted an int from 0 up$"):
         nn.shift(np.zeros((1, 1, 4, 4)), KEY, pixels)
@@ -156,6 +163,12 @@ def test_a_turn_is_a_sum_of_tents(pictures, degrees):
 
 def test_no_degrees_change_nothing(pictures):
     assert np.array_equal(nn.rotate(pictures, KEY, 0), pictures)
+
+
+@pytest.mark.parametrize("degrees", [-1, np.nan, np.inf, None, True, "10", [10]])
+def test_the_widest_turn_is_a_number_from_zero_up(degrees):
+    with pytest.raises(ValueError, match=r"^rotate: degrees is .*, wanted a number in \[0, inf\)$"):
+        nn.rotate(np.zeros((1, 1, 4, 4)), KEY, degrees)
 
 
 def test_angles_are_uniform_and_as_wide_as_told():
@@ -229,20 +242,29 @@ def test_bools_are_black_and_white():
 
 
 @pytest.mark.parametrize(
-    ("image", "runs"),
+    ("image", "message"),
     [
-        ([0.0, 1.01], "from 0.0 to 1.01"),
-        ([-0.01, 1.0], "from -0.01 to 1.0"),
-        ([0.0, 255.0], "from 0.0 to 255.0"),
-        ([0, 256], "from 0 to 256"),
-        ([-1, 3], "from -1 to 3"),
-        ([0.5, np.nan], "from nan to nan"),
+        ([0.0, 1.01], "float64 runs from 0 to 1.01, wanted 0 to 1"),
+        ([-0.01, 1.0], "float64 runs from -0.01 to 1, wanted 0 to 1"),
+        (np.float32([0.0, 255.0]), "float32 runs from 0 to 255, wanted 0 to 1"),
+        ([0, 256], "int64 runs from 0 to 256, wanted 0 to 255"),
+        ([-1, 3], "int64 runs from -1 to 3, wanted 0 to 255"),
+        ([0.5, np.nan], "float64 holds nan, wanted 0 to 1"),
     ],
 )
-def test_values_out_of_range_are_refused_not_wrapped(image, runs):
-    message = f"to_uint8: the image runs {runs}, wanted floats from 0 to 1 or ints from 0 to 255"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+def test_values_out_of_range_are_refused_not_wrapped(image, message):
+    with pytest.raises(ValueError, match=f"^to_uint8: an image of {re.escape(message)}$"):
         nn.to_uint8(image)
+
+
+def test_what_is_no_grey_is_refused():
+    for image, message in [
+        (["a"], "dtype <U1, wanted real"),
+        ([1j], "dtype complex"),
+        (np.ma.array([0.5]), "is a masked"),
+    ]:
+        with pytest.raises(ValueError, match=f"^to_uint8: image .*{message}"):
+            nn.to_uint8(image)
 
 
 @pytest.mark.rows("S3-12")

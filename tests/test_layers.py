@@ -1,6 +1,8 @@
 """Layers: what `lift` makes of an op, and that chains of layers behave as composition should."""
 
 import functools
+import inspect
+import re
 import weakref
 
 import numpy as np
@@ -197,7 +199,8 @@ def as_op(layer, mode, names, x, *weights):
 @pytest.mark.traps("T29")
 def test_running_statistics_start_at_0_and_1_and_forget_at_the_rate_of_momentum():
     """A net that has seen nothing yet passes its input on, up to eps; with a variance of 0 it were 300 times that."""
-    params, stats = nn.init_batch_norm(1, 2, dtype=np.float64)
+    params = nn.init_batch_norm(1, 2, dtype=np.float64)
+    stats = nn.init_stats(params)
     x = np.array([[1.0, -2.0], [3.0, 0.5]])
     assert_allclose(NORM(params, x, Mode(stats))[0], x / np.sqrt(1 + 1e-5), rtol=1e-14)
     for _ in range(20):
@@ -205,12 +208,13 @@ def test_running_statistics_start_at_0_and_1_and_forget_at_the_rate_of_momentum(
     assert_allclose(stats["mean1"], x.mean(axis=0) * (1 - 0.9**20), rtol=1e-12)
     assert_allclose(stats["var1"], x.var(axis=0) * (1 - 0.9**20) + 0.9**20, rtol=1e-12)
     for momentum in (0.0, 0.5, 1.0):
-        new = layers.batch_norm(1, momentum)(params, x, Mode(nn.init_batch_norm(1, 2)[1], key=(0, 0)))[2]
+        new = layers.batch_norm(1, momentum)(params, x, Mode(nn.init_stats(params), key=(0, 0)))[2]
         assert_allclose(new["mean1"], (1 - momentum) * x.mean(axis=0), rtol=1e-6)
 
 
 def test_eps_reaches_the_root_in_training_and_in_evaluation():
-    params, stats = nn.init_batch_norm(1, 1, dtype=np.float64)
+    params = nn.init_batch_norm(1, 1, dtype=np.float64)
+    stats = nn.init_stats(params)
     wide, x = layers.batch_norm(1, eps=3.0), np.array([[-1.0], [1.0]])
     for key in (None, (0, 0)):
         assert_allclose(wide(params, x, Mode(stats, key))[0], x / 2)
@@ -376,7 +380,7 @@ def test_tied_weights_add_up(rng):
 def test_a_chain_shows_its_layers():
     inner = serial(layers.relu)
     net = serial(affine(1), inner)
-    assert [f.__name__ for f in net.expand({})] == ["affine(W1, b1)", "net"]
+    assert [f.__name__ for f in net.expand({})] == ["affine(W1, b1)", "serial(relu)"]
     assert net.expand({})[1] is inner
 
 
@@ -450,3 +454,197 @@ def test_an_op_without_a_name_is_lifted_too(rng):
     x = rng.normal(size=(4, 3))
     assert_array_equal(layer({}, x)[0], ops.dropout(x, 0.5, (0, 1))[0])
     assert layer.__name__.startswith("functools.partial(")
+
+
+# fan_out, parallel, join
+
+
+RESIDUAL = layers.serial(layers.fan_out(layers.serial(affine(1), layers.tanh), layers.identity), layers.join(ops.add))
+
+
+@pytest.mark.parametrize("key", [None, (3, 5)])
+def test_branches_against_differences(key, rng):
+    """Two branches with shared weights, chance and statistics, two outputs that meet again, then two inputs."""
+    net = layers.serial(
+        layers.fan_out(
+            layers.serial(affine(1), layers.batch_norm(1), layers.tanh),
+            layers.serial(affine(1), layers.dropout(0.4)),
+            affine(2),
+        ),
+        layers.parallel(affine(3), layers.identity, layers.sigmoid),
+        layers.join(three),
+    )
+    params = {f"{letter}{i}": rng.standard_normal((3, 3) if letter == "W" else 3) for i in (1, 2, 3) for letter in "Wb"}
+    params |= {"gamma1": 1 + rng.random(3), "beta1": rng.standard_normal(3)}
+    mode = Mode({"mean1": rng.standard_normal(3), "var1": 1 + rng.random(3)}, key)
+    x, w = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
+    dx, grads = net(params, x, mode)[1](w)
+    assert grads.keys() == params.keys()
+
+    def loss(p):
+        return np.sum(w * net(p, p["x"], mode)[0])
+
+    at = params | {"x": x}
+    apart = nn.check_gradients(loss, at, grads | {"x": dx})
+    assert max(apart.values()) < 2e-6  # the batch's variance bends
+
+
+def three(x, y, z):
+    """An op of three inputs that treats them unalike."""
+    return x * y - z, lambda dy: (dy * y, dy * x, -dy)
+
+
+def test_a_residual_block_adds_its_input(rng):
+    params = {"W1": rng.standard_normal((3, 3)), "b1": rng.standard_normal(3)}
+    x, dy = rng.standard_normal((2, 4, 3))
+    y, pullback, _ = RESIDUAL(params, x)
+    inner, back, _ = layers.serial(affine(1), layers.tanh)(params, x)
+    assert_array_equal(y, inner + x)
+    dx, grads = pullback(dy)
+    assert_array_equal(dx, back(dy)[0] + dy)
+    assert_array_equal(grads["W1"], back(dy)[1]["W1"])
+
+
+def test_each_branch_in_training_has_a_key_of_its_own(rng):
+    seen = []
+
+    def spy(params, x, mode):
+        seen.append(mode)
+        return x, lambda dy: (dy, {}), {f"seen{len(seen)}": x}
+
+    mode = Mode({"m": 1}, key=(1, 2), grad=False)
+    y, _, stats = layers.fan_out(spy, layers.serial(spy))({}, np.ones(2), mode)
+    assert isinstance(y, tuple)
+    assert [m.key for m in seen] == [(1, 2, 0), (1, 2, 1, 0)]
+    assert [m.stats for m in seen] == [{"m": 1}] * 2
+    assert {m.grad for m in seen} == {False}
+    assert list(stats) == ["seen1", "seen2"]
+    layers.parallel(spy, spy)({}, y, Mode(key=(7,)))
+    assert [m.key for m in seen[2:]] == [(7, 0), (7, 1)]
+
+
+def test_branches_hear_whether_anybody_wants_dx(rng):
+    params = {"W1": np.ones((3, 3)), "b1": np.zeros(3)}
+    x = rng.standard_normal((4, 3))
+    for dx in (True, False):
+        _, pullback, _ = RESIDUAL(params, x, Mode(dx=dx))
+        assert (pullback(x)[0] is None) is not dx
+    behind = layers.serial(affine(1), RESIDUAL)
+    assert nn.value_and_grad(behind, ops.mean_squared_error)(params, x, x)[1]["W1"].shape == (3, 3)
+    both = layers.parallel(affine(1), layers.identity)
+    assert both(params, (x, x), Mode(dx=False))[1]((x, x))[0][0] is None
+
+
+def test_a_fan_out_of_tuples_adds_their_gradients_one_by_one(rng):
+    net = layers.serial(
+        layers.parallel(layers.tanh, layers.sigmoid), layers.fan_out(layers.join(ops.add), layers.join(ops.mul))
+    )
+    x, y = rng.standard_normal((2, 3))
+    _, pullback, _ = net({}, (x, y))
+    (dx, dy), _ = pullback((np.ones(3), np.full(3, 2.0)))
+    a, b = np.tanh(x), nn.sigmoid(y)
+    assert_allclose(dx, (1 + 2 * b) * (1 - a * a))
+    assert_allclose(dy, (1 + 2 * a) * b * (1 - b))
+
+
+def test_two_heads_and_two_inputs_train(rng):
+    """Two losses of two heads, added; and a net of two inputs, in batches of tuples."""
+    net = layers.serial(
+        layers.parallel(affine(1), affine(2)), layers.join(ops.add), layers.fan_out(affine(3), affine(4))
+    )
+    params = {}
+    for i, (inputs, outputs) in enumerate([(3, 4), (2, 4), (4, 2), (4, 1)], 1):
+        params |= nn.init_affine(0, i, inputs, outputs)
+    x = rng.standard_normal((20, 3)).astype(np.float32), rng.standard_normal((20, 2)).astype(np.float32)
+    t = (x[0][:, :1] > 0).ravel().astype(int)
+
+    def loss(scores, t):
+        (one, back_one), (two, back_two) = (
+            ops.softmax_cross_entropy(scores[0], t),
+            ops.mean_squared_error(scores[1], t[:, None]),
+        )
+        return one + two, lambda dloss=1.0: ((*back_one(dloss), *back_two(dloss)),)
+
+    optimizer = nn.adam(0.05)
+    step = nn.train_step(nn.value_and_grad(net, loss), optimizer)
+    run = nn.fit(step, nn.init_state(optimizer, params), nn.minibatches(x, t, 10), 60)
+    state, curves = nn.history(run)
+    assert curves["loss"][1][-1] < 0.3 < curves["loss"][1][0]
+    scores = nn.predict(net, state.params, x)
+    for whole, parts in zip(scores, nn.predict(net, state.params, x, batch_size=7), strict=True):
+        assert_allclose(parts, whole, rtol=1e-6)
+    assert nn.accuracy(scores[0], t) > 0.9
+
+
+def test_the_place_of_an_error_is_told_whatever_its_kind():
+    def broken(params, x, mode):
+        return params["absent"]
+
+    net = layers.serial(layers.relu, layers.fan_out(layers.identity, broken))
+    with pytest.raises(KeyError) as error:
+        net({}, np.ones((2, 3)))
+    assert error.value.__notes__ == [
+        "in layer 1 of 2: broken, input shape (2, 3)",
+        "in layer 1 of 2: fan_out(identity, broken), input shape (2, 3)",
+    ]
+
+
+def test_the_shapes_of_several_inputs_are_told():
+    net = layers.serial(layers.fan_out(layers.relu, affine(1)), layers.join(ops.add))
+    with pytest.raises(ValueError, match=r"^add: x \(2, 3\), y \(2, 4\)") as error:
+        net({"W1": np.ones((3, 4)), "b1": np.ones(4)}, np.ones((2, 3)))
+    assert error.value.__notes__ == ["in layer 1 of 2: join(add), input shape (2, 3), shape (2, 4)"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "message"),
+    [
+        (
+            layers.parallel(layers.relu, layers.tanh),
+            np.ones(2),
+            "parallel(relu, tanh): the input is an array of shape (2,), wanted a tuple of 2",
+        ),
+        (
+            layers.parallel(layers.relu, layers.tanh),
+            (1.0,),
+            "parallel(relu, tanh): the input is a tuple of 1, wanted a tuple of 2",
+        ),
+        (layers.join(ops.add), np.ones(2), "join(add): the input is an array of shape (2,), wanted a tuple"),
+    ],
+)
+def test_tuples_of_another_length_are_refused(layer, x, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        layer({}, x)
+
+
+def test_a_gradient_that_is_no_tuple_of_so_many_is_refused():
+    _, pullback, _ = layers.fan_out(layers.relu, layers.tanh)({}, np.ones(2))
+    for dy, came in ((np.ones(2), "an array of shape (2,)"), ((np.ones(2),), "a tuple of 1")):
+        message = f"fan_out(relu, tanh): the gradient is {came}, wanted a tuple of 2"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            pullback(dy)
+
+
+def test_what_is_put_together_is_called_by_what_it_holds():
+    assert RESIDUAL.__name__ == "serial(fan_out(serial(affine(W1, b1), tanh), identity), join(add))"
+    assert nn.mlp(layers.tanh, dropout=0.5).__name__ == "mlp(tanh, dropout(0.5))"
+    assert layers.parallel(nn.mlp(), layers.relu).__name__ == "parallel(mlp(relu), relu)"
+
+
+def test_an_op_is_asked_for_its_signature_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(layers, "signature", lambda op: asked.append(op) or inspect.signature(op))
+
+    def fresh(x, *, dx=True):
+        return x, lambda dy: (dy if dx else None,)
+
+    for _ in range(3):
+        assert lift(fresh)({}, np.ones(2), Mode(dx=False))[1](np.ones(2))[0] is None
+    assert asked == [fresh]
+
+
+def test_a_lifted_layer_carries_its_settings():
+    assert lift(ops.dropout, rate=0.5, key=(1,)).settings == {"rate": 0.5, "key": (1,)}
+    assert layers.conv2d(1, stride=2, pad=(0, 1)).settings == {"stride": (2, 2), "pad": (0, 1)}
+    assert layers.max_pool2d(2).settings == {"size": (2, 2), "stride": (2, 2), "pad": (0, 0)}
+    assert affine(1).settings == {}

@@ -17,6 +17,7 @@ CASES = ORACLE["load"]("ops.npz")
 
 
 # The numbers of the sources
+HERE = [name for name in ops.__all__ if getattr(ops, name).__module__ == ops.__name__]  # conv's are tested with conv
 
 
 @pytest.mark.rows("S3-30")
@@ -64,7 +65,7 @@ def test_products_of_matrices(x, W, product):
 def test_products_that_do_not_fit():
     with pytest.raises(ValueError, match=r"shapes \(2,3\) and \(2,3\) not aligned: 3 \(dim 1\) != 2 \(dim 0\)"):
         np.dot(C, C)
-    with pytest.raises(ValueError, match=r"affine: x has 3 features, W has 2 rows \(x \(2, 3\), W \(2, 3\)\)"):
+    with pytest.raises(ValueError, match=r"affine: x \(2, 3\), W \(2, 3\), b \(3,\); .*; D is 3 and 2$"):
         ops.affine(C, C, np.zeros(3))
 
 
@@ -95,7 +96,7 @@ def test_against_the_stored_answers_of_torch(case, dtype, tolerance):
 
 
 def test_every_op_has_a_stored_answer():
-    assert {case.split(":")[0] for case in CASES} == set(ops.__all__)
+    assert {case.split(":")[0] for case in CASES} == set(HERE)
 
 
 def test_against_torch_itself():
@@ -157,7 +158,7 @@ def arguments(name, seeds):
     }.get(name, same(1, shapes))
 
 
-@pytest.mark.parametrize("name", ops.__all__)
+@pytest.mark.parametrize("name", HERE)
 @given(data=st.data())
 def test_pullback_against_differences(name, data):
     args = data.draw(arguments(name, st.integers(0, 1000)))
@@ -165,7 +166,7 @@ def test_pullback_against_differences(name, data):
     assert len(differences) == {"add": 2, "mul": 2, "affine": 3, "batch_norm": 3}.get(name, 1)
 
 
-@pytest.mark.parametrize("name", ops.__all__)
+@pytest.mark.parametrize("name", HERE)
 @given(data=st.data())
 def test_pullbacks_are_linear(name, data):
     args = data.draw(arguments(name, st.integers(0, 1000)))
@@ -295,7 +296,7 @@ INTS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(ops.__all__) - {"flatten"}))
+@pytest.mark.parametrize("name", sorted(set(HERE) - {"flatten"}))
 def test_ints_count_as_floats(name):
     def run(args):
         y, pullback = getattr(ops, name)(*args)
@@ -343,13 +344,12 @@ def test_images_are_normalised_by_channel_not_by_pixel(rng):
     assert_allclose(grads, grads_rows, rtol=1e-12)
 
 
-def test_batch_norm_of_one_sample_gives_beta_and_no_gradient():
-    y, pullback = ops.batch_norm([[5.0, -7.0]], [2.0, 3.0], [0.5, 0.25])
-    assert_array_equal(y, [[0.5, 0.25]])
-    dx, dgamma, dbeta = pullback([[1.0, 10.0]])
-    assert_array_equal(dx, [[0, 0]])
-    assert_array_equal(dgamma, [0, 0])
-    assert_array_equal(dbeta, [1, 10])
+def test_batch_norm_of_one_value_a_feature_is_refused_and_of_one_image_is_not():
+    """One value has no variance; its running mean would be 0 for ever, and evaluation gives any number at all."""
+    for x in ([[5.0, -7.0]], np.zeros((1, 2, 1, 1)), np.zeros((0, 2))):
+        with pytest.raises(ValueError, match=r"the variance of a feature wants at least 2 values, not [01]$"):
+            ops.batch_norm(x, [2.0, 3.0], [0.5, 0.25])
+    assert_allclose(ops.batch_norm([[[[5.0, 7.0]]]], [2.0], [0.5])[0], [[[[-1.5, 2.5]]]], rtol=1e-5)
 
 
 def test_batch_norm_takes_pixels_in_the_dtype_of_its_weights():

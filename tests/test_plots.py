@@ -75,11 +75,24 @@ def test_smoothing_leaves_lines_and_constants_and_takes_noise(rng):
     assert len(plots.smooth_curve(np.arange(11.0))) == 11
 
 
-@pytest.mark.parametrize(("values", "window"), [(20, 10), (20, 0), (20, -1), (20, 21), (10, 11), (0, 1)])
+@pytest.mark.parametrize(("values", "window"), [(20, 10), (20, 0), (20, 21), (10, 11), (0, 1)])
 def test_a_window_is_odd_and_no_longer_than_its_curve(values, window):
     message = f"smooth_curve: window is {window}, wanted an odd number up to the {values} values"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         plots.smooth_curve(np.ones(values), window)
+
+
+def test_a_curve_is_a_row_of_numbers_and_a_window_a_whole_one():
+    for window in (-1, 3.0, np.nan, None, True, "3"):
+        with pytest.raises(ValueError, match=r"^smooth_curve: window is .*, wanted an int from 0 up$"):
+            plots.smooth_curve(np.ones(20), window)
+    for values, message in [
+        (np.ones((20, 2)), r"values \(20, 2\); wanted values \(N\)"),
+        (np.ma.array(np.ones(20)), "values is a masked array"),
+        (["a"] * 20, "values has dtype <U1"),
+    ]:
+        with pytest.raises(ValueError, match=f"^smooth_curve: {message}"):
+            plots.smooth_curve(values)
 
 
 # Curves
@@ -145,6 +158,16 @@ def test_xor_is_drawn_with_one_class_everywhere(ax):
     assert len(ax.collections) == 2
 
 
+def test_a_score_that_is_no_number_has_no_colour(ax):
+    x, t = nn.xor()
+    with pytest.raises(ValueError, match=r"^decision_boundary: the scores holds nan, wanted numbers$"):
+        plots.decision_boundary(ax, lambda u: np.where(u < 0.5, u, np.nan), x, t, points=5)
+    for points in (1, 0, -5, 5.0, None, True):
+        with pytest.raises(ValueError, match=r"^decision_boundary: points is .*, wanted an int from 2 up$"):
+            plots.decision_boundary(ax, lambda u: u, x, t, points)
+    plots.decision_boundary(ax, lambda u: (u @ np.eye(2)).tolist(), x.tolist(), t.tolist(), points=np.int64(2))
+
+
 # Images
 
 
@@ -170,6 +193,14 @@ def test_only_grey_images_are_drawn(figure, shape):
         plots.image_grid(figure, np.zeros(shape))
 
 
+@pytest.mark.parametrize("columns", [0, -1, 2.0, None, True])
+def test_there_is_a_whole_number_of_columns(figure, columns):
+    with pytest.raises(ValueError, match=r"^image_grid: columns is .*, wanted an int from 1 up$"):
+        plots.image_grid(figure, np.zeros((3, 2, 2)), columns)
+    with pytest.raises(ValueError, match=r"^search_results: columns is .*, wanted an int from 1 up$"):
+        plots.search_results(figure, [trial(0)], ["val"], columns=columns)
+
+
 def test_filters_and_constant_images(figure):
     plots.image_grid(figure, nn.init_conv2d(0, 1, 30, 1, 5)["W1"][:, 0])
     plots.image_grid(Figure(), np.zeros((2, 3, 3), np.uint8))
@@ -191,6 +222,14 @@ def test_activations_are_counted(figure):
         assert [bar.get_height() for bar in panel.patches] == counts.tolist()
         np.testing.assert_allclose([bar.get_x() for bar in panel.patches], edges[:-1], rtol=1e-5, atol=1e-6)
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim(), "one scale for all, to compare them"
+
+
+def test_bars_are_counted_in_whole_numbers(figure):
+    for bins in (0, -1, 3.0, None, True):
+        with pytest.raises(ValueError, match=r"^activation_histograms: bins is .*, wanted an int from 1 up$"):
+            plots.activation_histograms(figure, {"z": np.ones(3)}, bins)
+    with pytest.raises(ValueError, match=r"^activation_histograms: z is a masked array"):
+        plots.activation_histograms(figure, {"z": np.ma.array([1.0])})
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8])
@@ -232,6 +271,17 @@ def test_one_hot_labels_do_and_labels_that_do_not_fit_are_refused(ax):
     for t in ([0, 1], [0, 1, 3], [0, 1, -1], [[0], [1], [2]]):
         with pytest.raises(ValueError, match=r"^confusion_matrix: t "):
             plots.confusion_matrix(ax, y, np.array(t))
+    assert plots.confusion_matrix(ax, y.tolist(), [0, 1, 2]).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+
+
+def test_scores_that_are_no_numbers_are_no_guess(ax):
+    y = np.array([[0.1, np.nan, 0.9], [0.2, 0.3, 0.1]])
+    with pytest.raises(ValueError, match=r"^confusion_matrix: y holds nan, wanted numbers$"):
+        plots.confusion_matrix(ax, y, [1, 1])
+    with pytest.raises(ValueError, match=r"^confusion_matrix: y \(3,\); wanted y \(N, C\); one sample is y\[None\]$"):
+        plots.confusion_matrix(ax, y[0], 1)
+    infinite = np.where(np.isnan(y), np.inf, y)
+    assert plots.confusion_matrix(ax, infinite, [1, 1]).tolist() == [[0, 0, 0], [0, 2, 0], [0, 0, 0]]
 
 
 # A search
@@ -261,3 +311,7 @@ def test_failed_trials_have_no_panel(figure):
     assert [panel.get_title() for panel in figure.axes] == ["best-1: 1", "best-2: 0.99"]
     plots.search_results(Figure(), trials[1:2], ["val"])
     plots.search_results(Figure(), trials[:1], [])
+    plots.search_results(Figure(), trials, ["val"], most=0)
+    for most in (-1, 2.0, None, True):
+        with pytest.raises(ValueError, match=r"^search_results: most is .*, wanted an int from 0 up$"):
+            plots.search_results(Figure(), trials, ["val"], most)

@@ -13,19 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOP = {"nnfunc", "docs", "tests", "mkdocs.yml", "pyproject.toml", "README.md", "LICENSE", ".gitignore", ".ci"}
-ORDER = [
-    "functions",
-    "gradient",
-    "conv",
-    "ops",
-    "layers",
-    "differences",
-    "networks",
-    "initializers",
-    "optimizers",
-    "params",
-]
-ORDER += ["training", "datasets", "draw", "plots", "pretrained", "__main__"]
+ORDER = ["_arrays", "forms", "functions", "gradient", "conv", "ops", "layers", "networks", "numerical", "initializers"]
+ORDER += ["optimizers", "params", "training", "search", "datasets", "draw", "plots", "pretrained", "__main__"]
 
 
 def files():
@@ -113,9 +102,17 @@ def imports(tree):
 
 
 @pytest.mark.parametrize("name", LIBRARY)
-def test_no_class_but_named_tuples(name):
+def test_no_class_but_named_tuples_and_protocols(name):
     classes = [node for node in ast.walk(LIBRARY[name]) if isinstance(node, ast.ClassDef)]
-    assert [c.name for c in classes if [named(base) for base in c.bases] != ["NamedTuple"]] == []
+    assert [c.name for c in classes if [named(base) for base in c.bases] not in (["NamedTuple"], ["Protocol"])] == []
+
+
+@pytest.mark.parametrize("name", [name for name in LIBRARY if not Path(name).name.startswith("_")])
+def test_a_name_is_public_or_has_an_underscore(name):
+    """In `__all__`, or private to the package; a module with an underscore is private as it is."""
+    module = importlib.import_module(name.removesuffix(".py").replace("/", "."))
+    defined = [node.name for node in LIBRARY[name].body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert [each for each in defined if not each.startswith("_") and each not in module.__all__] == []
 
 
 @pytest.mark.parametrize("name", LIBRARY)
@@ -162,7 +159,7 @@ def used_by(name):
 
 def test_every_module_has_its_place():
     assert {module_of(name) for name in LIBRARY} - {"__init__"} == set(ORDER)
-    assert set(used_by("nnfunc/datasets/images.py")) == {"functions", "ops"}
+    assert set(used_by("nnfunc/datasets/images.py")) == {"_arrays"}
     assert set(used_by("nnfunc/pretrained/__main__.py")) >= {"networks", "ops", "datasets", "training"}
 
 
@@ -193,11 +190,10 @@ def test_every_public_name_has_a_reference_page():
         public = importlib.import_module(f"nnfunc.{module}").__all__
         members = re.search(r"members: \[(.*)\]", options)
         shown |= {f"{module}.{name}" for name in (members[1].split(", ") if members else public)}
-    images = {f"datasets.{name}" for name in importlib.import_module("nnfunc.datasets.images").__all__}
-    for module in ORDER[:-1]:
-        wanted = {f"{module}.{name}" for name in importlib.import_module(f"nnfunc.{module}").__all__} - images
-        assert wanted <= shown, f"{module}: {wanted - shown}"
-    assert {name.replace("datasets", "datasets.images") for name in images} <= shown
+    for module in [*ORDER[:-1], "datasets.images"]:
+        public = importlib.import_module(f"nnfunc.{module}")
+        here = [name for name in public.__all__ if getattr(public, name).__module__ == public.__name__]
+        assert {f"{module}.{name}" for name in here} <= shown
     linked = set(re.findall(r"\]\((\w+\.md)\)", reference["docs/reference/index.md"]))
     assert linked == {Path(name).name for name in reference} - {"index.md"}
 

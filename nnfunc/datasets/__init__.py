@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..functions import Array, one_hot
+from .._arrays import Array, flag, real, rows, samples, whole
+from ..functions import one_hot
 from .images import rotate, save_image, shift, to_uint8
 
 __all__ = [
@@ -26,24 +27,22 @@ __all__ = [
     "xor",
 ]
 
-Split = tuple[Array, Array]
+Split = tuple[np.ndarray, np.ndarray]
 
-# sha256 of the four files, unpacked
-SHA256 = {
+# Of the four files, unpacked.
+_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 def load_mnist(
-    normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, path: str | Path | None = None
+    *, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, path: str | Path | None = None
 ) -> tuple[Split, Split]:
     r"""Images of handwritten digits and their labels: 60,000 to learn from, 10,000 to test on.
-
-    $$x_{nd} = \mathrm{pixel}_{nd} / 255$$
 
     The data come with the package, so this needs no network. With `path` any data set in the same
     format is loaded the same way: Fashion-MNIST, KMNIST, a split of EMNIST.
@@ -51,7 +50,7 @@ def load_mnist(
     Parameters
     ----------
     normalize : bool
-        float32 from 0 to 1; if not, uint8 from 0 to 255.
+        float32 from 0 to 1, pixels divided by 255; if not, uint8 from 0 to 255.
     flatten : bool
         Images as rows (N, 784); if not, (N, 1, 28, 28).
     one_hot_label : bool
@@ -83,17 +82,35 @@ def load_mnist(
     >>> print(t_train[:10])
     [5 0 4 1 9 2 1 3 1 4]
     """
+    switches = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
+    normalize, flatten, one_hot_label = (flag("load_mnist", name, value) for name, value in switches.items())
     folder = Path(__file__).parent / "mnist" if path is None else Path(path)
-    files = {part: _find(folder, part) for part in ("train-images", "train-labels", "test-images", "test-labels")}
-    data = {part: _read(file, check=path is None) for part, file in files.items()}
-    classes = 1 + max(int(data[f"{half}-labels"].max(initial=0)) for half in ("train", "test"))
-    return tuple(
-        _split(data, files, half, normalize, flatten, classes if one_hot_label else None) for half in ("train", "test")
-    )
+    train, test = (_half(folder, half, check=path is None) for half in ("train", "test"))
+    classes = 1 + max(int(t.max(initial=0)) for _, t in (train, test))
+
+    def finished(x, t):
+        x = x / np.float32(255) if normalize else x
+        x = x.reshape(len(x), prod(x.shape[1:])) if flatten else x[:, None]
+        return x, one_hot(t, classes) if one_hot_label else t.astype(np.int64)
+
+    return finished(*train), finished(*test)
 
 
-def _find(folder: Path, part: str) -> Path:
-    half, kind = part.split("-")
+def _half(folder: Path, half: str, check: bool) -> Split:
+    """Return the images and the labels of one half of the data, as their files hold them."""
+    files = [_find(folder, half, kind) for kind in ("images", "labels")]
+    x, t = (_read(file, check) for file in files)
+    for file, a, kind, ndim in zip(files, (x, t), ("images", "labels"), (3, 1), strict=True):
+        if a.ndim != ndim or a.dtype != np.uint8:
+            raise ValueError(
+                f"load_mnist: {file} holds {a.dtype} of shape {a.shape}, wanted {kind}: uint8 with {ndim} axes"
+            )
+    if len(x) != len(t):
+        raise ValueError(f"load_mnist: {files[0]} holds {len(x)} images, but there are {len(t)} labels")
+    return x, t
+
+
+def _find(folder: Path, half: str, kind: str) -> Path:
     names = rf"(.*-)?({half}|{'t10k' if half == 'test' else half})-{kind}[-.]idx[13](-ubyte)?(\.gz)?"
     found = [file for file in sorted(folder.glob("*")) if re.fullmatch(names, file.name)]
     if len(found) != 1:
@@ -102,38 +119,18 @@ def _find(folder: Path, part: str) -> Path:
     return found[0]
 
 
-def _read(file: Path, check: bool) -> Array:
+def _read(file: Path, check: bool) -> np.ndarray:
     raw = _unpacked(file)
-    if check and hashlib.sha256(raw).hexdigest() != SHA256[file.name.removesuffix(".gz")]:
+    if check and hashlib.sha256(raw).hexdigest() != _SHA256[file.name.removesuffix(".gz")]:
         raise ValueError(f"load_mnist: {file} has not the sha256 of the original; install the package again")
-    return _parse_idx(file, raw)
+    return _parsed(file, raw)
 
 
-def _split(
-    data: dict[str, Array], files: dict[str, Path], half: str, normalize: bool, flatten: bool, classes: int | None
-) -> Split:
-    x, t = data[f"{half}-images"], data[f"{half}-labels"]
-    for part, a, ndim in (("images", x, 3), ("labels", t, 1)):
-        if a.ndim != ndim or a.dtype != np.uint8:
-            raise ValueError(
-                f"load_mnist: {files[f'{half}-{part}']} holds {a.dtype} of shape {a.shape}, "
-                f"wanted {part}: uint8 with {ndim} axes"
-            )
-    if len(x) != len(t):
-        raise ValueError(f"load_mnist: {files[f'{half}-images']} holds {len(x)} images, but there are {len(t)} labels")
-    if normalize:
-        x = x.astype(np.float32)
-        x /= 255
-    x = x.reshape(len(x), prod(x.shape[1:])) if flatten else x[:, None]
-    return x, t.astype(np.int64) if classes is None else one_hot(t, classes)
-
-
-def read_idx(path: str | Path) -> Array:
+def read_idx(path: str | Path) -> np.ndarray:
     r"""Read an IDX file, the format of MNIST, plain or gzipped.
 
-    $$\mathrm{magic} = 0,\ 0,\ \mathrm{type},\ \mathrm{ndim}; \quad \mathrm{shape}; \quad \mathrm{data}$$
-
-    All numbers are big-endian; the array comes in the machine's own byte order.
+    Four bytes say 0, 0, the type and how many axes there are; the shape follows, then the data. All
+    numbers are big-endian; the array comes in the machine's own byte order.
 
     Parameters
     ----------
@@ -165,7 +162,7 @@ def read_idx(path: str | Path) -> Array:
     ...     print(nn.read_idx(path))
     [7 2 1]
     """
-    return _parse_idx(Path(path), _unpacked(Path(path)))
+    return _parsed(Path(path), _unpacked(Path(path)))
 
 
 def _unpacked(file: Path) -> bytes:
@@ -178,12 +175,12 @@ def _unpacked(file: Path) -> bytes:
         raise ValueError(f"read_idx: {file} is a damaged gzip file: {error}") from error
 
 
-def _parse_idx(file: Path, raw: bytes) -> Array:
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in IDX_TYPES:
+def _parsed(file: Path, raw: bytes) -> np.ndarray:
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES:
         raise ValueError(
             f"read_idx: {file} starts with the bytes {raw[:4].hex(' ')}, which is no IDX file's magic number"
         )
-    dtype, ndim = np.dtype(IDX_TYPES[raw[2]]), raw[3]
+    dtype, ndim = np.dtype(_IDX_TYPES[raw[2]]), raw[3]
     start = 4 + 4 * ndim
     if len(raw) < start:
         raise ValueError(f"read_idx: {file} ends in the middle of its header, after {len(raw)} bytes")
@@ -231,11 +228,11 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
     rng : int or anything that np.random.default_rng takes
         The seed.
     points : int
-        Points in each arm.
+        Points in each arm, from 0 up.
     classes : int
-        How many arms, K.
+        How many arms, K, from 1 up.
     noise : float
-        The standard deviation s of the angle, in radians.
+        The standard deviation s of the angle, in radians, from 0 up.
 
     Returns
     -------
@@ -253,6 +250,8 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
     >>> x.shape, t.shape, bool((abs(x) <= 1).all())
     ((300, 2), (300,), True)
     """
+    points, classes = whole("spiral", "points", points), whole("spiral", "classes", classes, 1)
+    noise = real("spiral", "noise", noise)
     t = np.repeat(np.arange(classes), points)
     r = np.tile(np.arange(points) / points, classes)
     angle = 2 * np.pi * t / classes + 4 * r + noise * np.random.default_rng(rng).standard_normal(len(t))
@@ -262,14 +261,12 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
 def shuffle(x: Array, t: Array, seed: int) -> Split:
     r"""Data and labels in a new order, the same for both.
 
-    $$(x_{\pi(n)}, t_{\pi(n)})$$
-
     Parameters
     ----------
-    x, t : arrays
-        N samples and their labels.
+    x, t : array_like
+        N samples and their labels, by position: whatever names the rows of a table have, they stay behind.
     seed : int
-        Decides the order.
+        Decides the order, from 0 up.
 
     Returns
     -------
@@ -281,10 +278,6 @@ def shuffle(x: Array, t: Array, seed: int) -> Split:
     ValueError
         For unequal lengths.
 
-    References
-    ----------
-    D. Knuth, "The Art of Computer Programming", volume 2, section 3.4.2, algorithm P.
-
     Examples
     --------
     >>> import numpy as np
@@ -293,25 +286,30 @@ def shuffle(x: Array, t: Array, seed: int) -> Split:
     >>> print(sorted(x.tolist()), bool((t == 10 * x).all()))
     [0, 1, 2, 3, 4] True
     """
-    if len(x) != len(t):
-        raise ValueError(f"shuffle: x has {len(x)} samples, t has {len(t)}")
-    order = np.random.default_rng(seed).permutation(len(x))
-    return x[order], t[order]
+    x, t, n = _paired("shuffle", x, t)
+    order = np.random.default_rng(whole("shuffle", "seed", seed)).permutation(n)
+    return rows(x, order), rows(t, order)
+
+
+def _paired(where: str, x: Array, t: Array) -> tuple[Array, Array, int]:
+    x, n = samples(where, "x", x)
+    t, labels = samples(where, "t", t)
+    if labels != n:
+        raise ValueError(f"{where}: x has {n} samples, t has {labels}")
+    return x, t, n
 
 
 def train_validation_split(x: Array, t: Array, validation: int | float, seed: int) -> tuple[Split, Split]:
     r"""Shuffle the data and keep a part of them aside, to compare hyperparameters on.
 
-    $$N = N_{train} + N_{validation}$$
-
     Parameters
     ----------
-    x, t : arrays
-        N samples and their labels.
+    x, t : array_like
+        N samples and their labels, by position.
     validation : int or float
         How many samples to keep aside, or which share of them (a float below 1).
     seed : int
-        Decides which.
+        Decides which, from 0 up.
 
     Returns
     -------
@@ -323,10 +321,6 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
     ValueError
         For unequal lengths, or if a part would be empty.
 
-    References
-    ----------
-    I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, section 5.3.
-
     Examples
     --------
     >>> import numpy as np
@@ -335,12 +329,11 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
     >>> len(train[0]), len(validation[0])
     (8, 2)
     """
-    if len(x) != len(t):
-        raise ValueError(f"train_validation_split: x has {len(x)} samples, t has {len(t)}")
-    n = validation if isinstance(validation, (int, np.integer)) else round(float(validation) * len(x))
-    if not 0 < n < len(x):
-        raise ValueError(
-            f"train_validation_split: validation is {validation} of {len(x)} samples; both parts need some"
-        )
+    x, t, N = _paired("train_validation_split", x, t)
+    share = real("train_validation_split", "validation", validation, "(-inf, inf)")
+    n = int(share) if isinstance(validation, (int, np.integer)) else round(share * N)
+    if not 0 < n < N:
+        raise ValueError(f"train_validation_split: validation is {validation} of {N} samples; both parts need some")
     x, t = shuffle(x, t, seed)
-    return (x[n:], t[n:]), (x[:n], t[:n])
+    kept, others = slice(n), slice(n, None)
+    return (rows(x, others), rows(t, others)), (rows(x, kept), rows(t, kept))

@@ -3,17 +3,13 @@ r"""Images: two ways to make more of them, and files to look at. Chapter 8."""
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ..functions import Array
-from ..ops import check_key
+from .._arrays import Array, Key, array, check_key, check_range, floating, generator, real, whole
 
 __all__ = ["rotate", "save_image", "shift", "to_uint8"]
 
-Key = tuple[int, ...]
 
-
-def shift(images: Array, key: Key, pixels: int = 2) -> Array:
+def shift(images: Array, key: Key, pixels: int = 2) -> np.ndarray:
     r"""Move each image by a random number of pixels, up or down and left or right.
 
     $$y_{n,c,h,w} = x_{n,\; c,\; h + a_n,\; w + b_n}, \qquad a_n, b_n \in \{-p, \dots, p\}$$
@@ -22,12 +18,12 @@ def shift(images: Array, key: Key, pixels: int = 2) -> Array:
 
     Parameters
     ----------
-    images : array, shape (N, C, H, W)
+    images : array_like, shape (N, C, H, W)
         A batch.
     key : tuple of int
         The same key gives the same moves.
     pixels : int
-        The longest move, p.
+        The longest move, p, from 0 up.
 
     Returns
     -------
@@ -37,7 +33,7 @@ def shift(images: Array, key: Key, pixels: int = 2) -> Array:
     Raises
     ------
     ValueError
-        If `images` has not four axes, `pixels` is no int from 0 up, or the key no tuple of such ints.
+        If `images` has not four axes.
 
     References
     ----------
@@ -53,16 +49,16 @@ def shift(images: Array, key: Key, pixels: int = 2) -> Array:
     >>> print(nn.shift(images, key=(0, 1), pixels=2).sum())
     1.0
     """
-    N, C, H, W = _sizes("shift", images)
-    if not isinstance(pixels, (int, np.integer)) or pixels < 0:
-        raise ValueError(f"shift: pixels is {pixels!r}, wanted an int from 0 up")
-    padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)))
-    a, b = _rng("shift", key).integers(0, 2 * pixels + 1, (2, N, 1, 1, 1))
+    x, rng = _batch("shift", images, key)
+    pixels = whole("shift", "pixels", pixels)
+    N, C, H, W = x.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)))
+    a, b = rng.integers(0, 2 * pixels + 1, (2, N, 1, 1, 1))
     n, c, h, w = np.ogrid[:N, :C, :H, :W]
     return padded[n, c, h + a, w + b]
 
 
-def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
+def rotate(images: Array, key: Key, degrees: float = 10.0) -> np.ndarray:
     r"""Turn each image around its centre by a random angle.
 
     $$y_n(h, w) = x_n(h \cos \varphi_n + w \sin \varphi_n,\; w \cos \varphi_n - h \sin \varphi_n), \qquad
@@ -73,12 +69,12 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
 
     Parameters
     ----------
-    images : array, shape (N, C, H, W)
+    images : array_like, shape (N, C, H, W)
         A batch.
     key : tuple of int
         The same key gives the same angles.
     degrees : float
-        The widest turn, in degrees.
+        The widest turn, in degrees, from 0 up.
 
     Returns
     -------
@@ -88,11 +84,12 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
     Raises
     ------
     ValueError
-        If `images` has not four axes, or for a key that is no tuple of ints from 0 up.
+        If `images` has not four axes.
 
     References
     ----------
-    P. Simard, D. Steinkraus, J. Platt, 2003.
+    P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks applied to
+    visual document analysis", 2003.
 
     Examples
     --------
@@ -103,15 +100,17 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
     >>> print(turned[:, 0, 4, 4])    # the centre stays
     [1. 1.]
     """
-    N, C, H, W = _sizes("rotate", images)
-    angle = np.radians(_rng("rotate", key).uniform(-degrees, degrees, (N, 1, 1, 1)))
+    x, rng = _batch("rotate", images, key)
+    degrees = real("rotate", "degrees", degrees)
+    N, C, H, W = x.shape
+    angle = np.radians(rng.uniform(-degrees, degrees, (N, 1, 1, 1)))
     n, c, h, w = np.ogrid[:N, :C, :H, :W]
     h, w = h - (H - 1) / 2, w - (W - 1) / 2
     rows = np.cos(angle) * h + np.sin(angle) * w + (H - 1) / 2
     columns = np.cos(angle) * w - np.sin(angle) * h + (W - 1) / 2
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     down, across = rows - top, columns - left
-    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
 
     def pixel(row, column):
         return padded[n, c, np.clip(row + 1, 0, H + 1), np.clip(column + 1, 0, W + 1)]
@@ -119,13 +118,19 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> Array:
     upper = (1 - across) * pixel(top, left) + across * pixel(top, left + 1)
     lower = (1 - across) * pixel(top + 1, left) + across * pixel(top + 1, left + 1)
     turned = (1 - down) * upper + down * lower
-    return (np.round(turned) if images.dtype.kind in "iu" else turned).astype(images.dtype)
+    return (np.round(turned) if x.dtype.kind in "iu" else turned).astype(x.dtype)
 
 
-def to_uint8(image: ArrayLike) -> Array:
-    r"""Grey values from 0 to 255, as image files hold them.
+def _batch(where: str, images: Array, key: Key) -> tuple[np.ndarray, np.random.Generator]:
+    check_key(where, key)
+    x, _ = array(where, "images", images)
+    if x.ndim != 4:
+        raise ValueError(f"{where}: images has shape {x.shape}, wanted (N, C, H, W)")
+    return x, generator(key)
 
-    $$y = \mathrm{round}(255\, x)$$
+
+def to_uint8(image: Array) -> np.ndarray:
+    r"""Grey values from 0 to 255, as image files hold them. Floats from 0 to 1, saved as they are, give black.
 
     Parameters
     ----------
@@ -135,16 +140,12 @@ def to_uint8(image: ArrayLike) -> Array:
     Returns
     -------
     array of uint8
-        The shape of `image`.
+        The shape of `image`; floats are multiplied by 255 and rounded.
 
     Raises
     ------
     ValueError
         For values out of range.
-
-    References
-    ----------
-    Saving floats from 0 to 1 as they are gives a black picture.
 
     Examples
     --------
@@ -152,36 +153,26 @@ def to_uint8(image: ArrayLike) -> Array:
     >>> print(nn.to_uint8([0.0, 0.5, 1.0]))
     [  0 128 255]
     """
-    image = np.asarray(image)
-    top = 1 if image.dtype.kind in "fb" else 255
-    if image.size and not (image.min() >= 0 and image.max() <= top):
-        raise ValueError(
-            f"to_uint8: the image runs from {image.min()} to {image.max()}, "
-            "wanted floats from 0 to 1 or ints from 0 to 255"
-        )
-    return np.round(image * (255 // top)).astype(np.uint8)
+    given, _ = array("to_uint8", "image", image)
+    grey, top = floating("to_uint8", "image", given), 1 if given.dtype.kind in "fb" else 255
+    check_range("to_uint8", f"an image of {given.dtype}", grey, 0, top)
+    return np.round(grey * (255 // top)).astype(np.uint8)
 
 
-def save_image(path: str | Path, image: ArrayLike) -> None:
+def save_image(path: str | Path, image: Array) -> None:
     r"""Save a grey image as a picture file, PNG by its name. Needs Pillow, the extra `images`.
-
-    $$x \to \mathrm{file}$$
 
     Parameters
     ----------
     path : path
         The file; its ending decides the format.
     image : array_like, shape (H, W)
-        Floats from 0 to 1, or ints from 0 to 255.
+        What [to_uint8][nnfunc.datasets.images.to_uint8] takes.
 
     Raises
     ------
     ValueError
         For values out of range, or another shape.
-
-    References
-    ----------
-    [to_uint8][nnfunc.datasets.images.to_uint8] makes the grey values.
 
     Examples
     --------
@@ -199,14 +190,3 @@ def save_image(path: str | Path, image: ArrayLike) -> None:
     if pixels.ndim != 2:
         raise ValueError(f"save_image: the image has shape {pixels.shape}, wanted (H, W)")
     Image.fromarray(pixels).save(path)
-
-
-def _sizes(where: str, images: Array) -> tuple[int, ...]:
-    if images.ndim != 4:
-        raise ValueError(f"{where}: images has shape {images.shape}, wanted (N, C, H, W)")
-    return images.shape
-
-
-def _rng(where: str, key: Key) -> np.random.Generator:
-    check_key(where, key)
-    return np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))

@@ -1,4 +1,4 @@
-r"""Weights that this library trained on MNIST, small enough to come with it. Chapters 3, 7 and 8.
+"""Weights that this library trained on MNIST, small enough to come with it. Chapters 3, 7 and 8.
 
 ``python -m nnfunc.pretrained`` trains them again.
 """
@@ -8,19 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from .. import layers
-from ..layers import Layer, Params
+from ..forms import Layer, Params
 from ..networks import deep_convnet, mlp, simple_convnet
 from ..params import load_params
 
 __all__ = ["load_pretrained"]
 
-NETS = {"three_layer": lambda: mlp(layers.sigmoid), "simple_convnet": simple_convnet, "deep_convnet": deep_convnet}
+_NETS = {"three_layer": lambda: mlp(layers.sigmoid), "simple_convnet": simple_convnet, "deep_convnet": deep_convnet}
 
 
 def load_pretrained(name: str) -> tuple[Layer, Params, Params]:
-    r"""Load a network that has learnt MNIST already.
-
-    $$\mathrm{net}(params, x) = \mathrm{scores}$$
+    """Load a network that has learnt MNIST already.
 
     Parameters
     ----------
@@ -41,10 +39,6 @@ def load_pretrained(name: str) -> tuple[Layer, Params, Params]:
     ValueError
         For another name.
 
-    References
-    ----------
-    The recipes: ``nnfunc/pretrained/__main__.py``.
-
     Examples
     --------
     >>> import nnfunc as nn
@@ -53,7 +47,7 @@ def load_pretrained(name: str) -> tuple[Layer, Params, Params]:
     >>> bool(nn.accuracy(nn.predict(net, params, x, stats), t) > 0.93)
     True
     """
-    if name not in NETS:
-        raise ValueError(f"load_pretrained: name is {name!r}, wanted one of {', '.join(NETS)}")
+    if name not in _NETS:
+        raise ValueError(f"load_pretrained: name is {name!r}, wanted one of {', '.join(_NETS)}")
     params = load_params(Path(__file__).parent / f"{name}.npz")
-    return NETS[name](), {name: p.astype(np.float32) for name, p in params.items()}, {}
+    return _NETS[name](), {name: p.astype(np.float32) for name, p in params.items()}, {}

@@ -11,12 +11,13 @@ import numpy as np
 
 from .. import networks, ops
 from ..datasets import load_mnist, rotate, shift
-from ..functions import Array, accuracy
+from ..forms import Batch
+from ..functions import accuracy
 from ..initializers import init_deep_convnet, init_mlp, init_simple_convnet
 from ..optimizers import adam, cosine
 from ..params import save_params
 from ..training import every, fit, init_state, minibatches, train_step
-from . import NETS
+from . import _NETS
 
 RECIPES = {
     "three_layer": (lambda: init_mlp(0, (784, 50, 100, 10), "xavier"), 12_000, False),
@@ -44,7 +45,7 @@ def train(name: str, path: Path) -> None:
     init, steps, augmented = RECIPES[name]
     flat = name == "three_layer"
     (x, t), (x_test, t_test) = load_mnist(flatten=flat)
-    net = NETS[name]()
+    net = _NETS[name]()
     optimizer = adam(cosine(1e-3, steps))
     step = train_step(networks.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
     batches = minibatches(x, t, 100)
@@ -61,7 +62,7 @@ def train(name: str, path: Path) -> None:
     save_params(path, {name: p.astype(np.float16) for name, p in state.params.items()})
 
 
-def varied(batches: Iterator[tuple[Array, Array]]) -> Iterator[tuple[Array, Array]]:
+def varied(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Turn and move each batch of images a little, batch i by the key (1, i)."""
     for i, (x, t) in enumerate(batches):
         yield shift(rotate(x, (1, i, 0)), (1, i, 1)), t
