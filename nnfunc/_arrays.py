@@ -1,7 +1,7 @@
 r"""The ground floor: arrays of any library, floats, labels, bounds of numbers, chance by key, and `op`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from inspect import Signature, signature
 from math import inf, isnan
@@ -143,7 +143,7 @@ def way_back(where: str, answer: Any) -> Any:
         shape, dtype = y.shape, y.dtype
     except AttributeError:
         raise ValueError(f"{where}: returned {kind_of(y)} as its value, wanted an array") from None
-    if shape == () and len(getattr(back, "__defaults__", None) or ()) == 1:
+    if is_loss(shape, back):
         return y, lambda dloss=1.0: back(one_number(where, "the gradient", dloss))
 
     def pullback(dy):
@@ -152,6 +152,11 @@ def way_back(where: str, answer: Any) -> Any:
         return back(dy)
 
     return y, pullback
+
+
+def is_loss(shape: Shape, back: Callable) -> bool:
+    """Tell the pullback of a loss by its default: ``pullback(dloss=1.0)`` of a number."""
+    return shape == () and len(getattr(back, "__defaults__", None) or ()) == 1
 
 
 def _cotangent(where: str, dy: Array, shape: Shape, dtype: Any) -> Array:
@@ -251,14 +256,15 @@ def kind_of(thing: Any) -> str:
         return f"a {type(thing).__name__}"
     if not hasattr(thing, "takes"):
         return f"the function {thing.__name__}"
-    return f"the {'value function' if thing.__module__.endswith('.functions') else 'op'} {thing.__name__}"
+    return f"the {'value function' if str(thing.__module__).endswith('.functions') else 'op'} {thing.__name__}"
 
 
 def one_number(where: str, name: str, x: Any) -> float:
     """Return a number as a plain float, which widens no array; nan and inf pass."""
-    if np.shape(x) != ():
-        raise ValueError(f"{where}: {name} has shape {np.shape(x)}, wanted one number, like the loss")
-    return float(x)
+    number = floating(where, name, x)
+    if number.shape != ():
+        raise ValueError(f"{where}: {name} has shape {number.shape}, wanted one number, like the loss")
+    return float(number)
 
 
 def real(where: str, name: str, x: Any, within: str = "[0, inf)", advice: str = "") -> float:
@@ -292,6 +298,20 @@ def flag(where: str, name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{where}: {name} is {value!r}, wanted True or False")
     return bool(value)
+
+
+def mapping(where: str, name: str, tree: Any) -> Any:
+    """Return a dict, or refuse what is none."""
+    if type(tree) is not dict and not isinstance(tree, Mapping):
+        raise ValueError(f"{where}: {name} is {kind_of(tree)}, wanted a dict")
+    return tree
+
+
+def function(where: str, name: str, f: Any, form: str) -> Any:
+    """Return a function, or refuse what cannot be called."""
+    if not callable(f):
+        raise ValueError(f"{where}: {name} is {kind_of(f)}, wanted a function {form}")
+    return f
 
 
 def _is_whole(n: Any) -> bool:

@@ -9,11 +9,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-import numpy as np
-
-from ._arrays import Array, name_of
+from ._arrays import Array, array, name_of
 from .forms import Layer, Mode
-from .layers import _leaves
+from .layers import _check_layer, _leaves, _run
 from .networks import mlp
 
 __all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
@@ -229,8 +227,9 @@ def _edges(groups: list[_Group]) -> Iterator[tuple[str, str]]:
 
 def _boxes(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array]) -> tuple[list[str], list[str]]:
     names, shapes = [], [_shape(x)]
+    _check_layer("draw", "net", net)
     for layer, mode in _leaves(net, params, Mode(stats, grad=False)):
-        x = layer(params, x, mode)[0]
+        x = _run(layer, params, x, mode)[0]
         names.append(name_of(layer))
         shapes.append(_shape(x))
     return names, shapes
@@ -239,7 +238,7 @@ def _boxes(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, 
 def _shape(x: Any) -> str:
     if isinstance(x, tuple):
         return ", ".join(map(_shape, x))
-    return str(tuple(x.shape if hasattr(x, "shape") else np.shape(x)))
+    return str(tuple(array("draw", "x", x)[0].shape))
 
 
 def _quoted(name: str) -> str:

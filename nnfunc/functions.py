@@ -213,6 +213,7 @@ def softmax(x: Array, axis: int = -1) -> np.ndarray:
     [0.01821127 0.24519181 0.73659691]
     """
     xp = namespace(x)
+    axis = whole("softmax", "axis", axis, -x.ndim, x.ndim - 1)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
@@ -247,6 +248,7 @@ def log_softmax(x: Array, axis: int = -1) -> np.ndarray:
     [    0. -2000.]
     """
     xp = namespace(x)
+    axis = whole("log_softmax", "axis", axis, -x.ndim, x.ndim - 1)
     if xp is np and x.ndim == 2 and axis in (-1, 1):  # many short rows: the same sums, six times as fast
         x = x - x.T.copy().max(axis=0)[:, None]
         return x - np.log(np.exp(x) @ np.ones((x.shape[1], 1), x.dtype))
@@ -327,7 +329,8 @@ def perceptron(x: Array, w: Array, b: float) -> np.ndarray:
     >>> print(nn.perceptron(inputs, w=(0.5, 0.5), b=-0.7))    # AND
     [0 0 0 1]
     """
-    return step(x @ w + real("perceptron", "b", b, "(-inf, inf)"))
+    b = real("perceptron", "b", b, "(-inf, inf)")
+    return step(x @ w + b)
 
 
 @takes("y (...), t (...)")
@@ -437,7 +440,8 @@ def cross_entropy_error(y: Array, t: Array, eps: float = 1e-7) -> np.ndarray:
     >>> print(round(nn.cross_entropy_error(y, [[0, 1], [1, 0]]), 6))    # ... or one-hot rows
     0.164252
     """
-    xp, eps = namespace(y), real("cross_entropy_error", "eps", eps)
+    xp = namespace(y)
+    eps = real("cross_entropy_error", "eps", eps)
     _arrays.check_probabilities("cross_entropy_error", "y", y)
     t = class_targets("cross_entropy_error", "y", y, t)
     log_y = xp.log(xp.where(t > 0, y + eps, 1.0))

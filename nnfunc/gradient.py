@@ -4,14 +4,14 @@ Everything here works on any function `f`, knows nothing of networks, and comput
 difference of nearly equal numbers needs every digit there is.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import Any, overload
 
 import numpy as np
 
-from ._arrays import Array, array, check_some, entries, floating, generator, kind_of, name_of, real, whole
+from ._arrays import Array, array, check_some, entries, floating, generator, is_loss, kind_of, name_of, real, whole
 from .forms import Op, Params
 
 __all__ = [
@@ -232,8 +232,9 @@ def gradient_path(f: Callable[[Any], Any], x0: Array, lr: float = 0.01, step_num
      [-1.92  2.56]]
     """
     lr = real("gradient_path", "lr", lr)
+    steps = whole("gradient_path", "step_num", step_num)
     path = [_float64("gradient_path", "x0", x0)]
-    for _ in range(whole("gradient_path", "step_num", step_num)):
+    for _ in range(steps):
         path.append(path[-1] - lr * numerical_gradient(f, path[-1]))
     return np.stack(path)
 
@@ -378,8 +379,7 @@ def check_vjp(op: Op, args: Sequence[Any], seed: int = 0, rtol: float = 1e-6, h:
         weights; behind the last gradient it may be left out. The targets of a loss, and a plain
         number behind arrays, such as a rate, need no gradient.
     args : sequence
-        The arguments. They are handed out read-only, floats in float64. A tuple of arrays is one
-        argument, whose gradient is such a tuple.
+        The arguments. They are handed out read-only, floats in float64.
     seed : int
         Chooses v and w.
     rtol : float
@@ -422,64 +422,44 @@ def check_vjp(op: Op, args: Sequence[Any], seed: int = 0, rtol: float = 1e-6, h:
         raise ValueError(f"check_vjp: args is {kind_of(args)}, wanted a tuple of the arguments")
     # A stream of its own: default_rng(seed) may well have drawn the arguments, and then w is one of them.
     rng = generator((whole("check_vjp", "seed", seed), 0))
-    point = [_held(k, a) for k, a in enumerate(_flat(args))]
-    run = partial(_answer, name, op, args)
-    y, pullback = run(point)
+    point = [_held(k, a) for k, a in enumerate(args)]
+    y, pullback = _answer(name, op, point)
     w = _read_only(rng.standard_normal(y.shape))
-    grads = _gradients(name, pullback, w)
-    loss = y.shape == () and len(getattr(pullback, "__defaults__", None) or ()) == 1
-    _check_complete(name, args, point, grads, loss)
-    differences = []
+    grads = _watched(name, pullback, w)
+    _check_complete(name, args, point, grads, is_loss(y.shape, pullback))
+    point = [
+        a if dx is None else _held(k, np.asarray(a, np.float64)) for k, (a, dx) in enumerate(zip_longest(point, grads))
+    ]
+    differences: list[float] = []
     for k, dx in enumerate(grads):
         if dx is not None:
             v = rng.standard_normal(np.shape(dx))
-            along = partial(_along, run, point, k, v)
+            along = partial(_along, name, op, point, k, v)
             differences.append(_compared(f"gradient {k} of {name}", w, along, np.sum(dx * v), rtol, h))
     return tuple(differences)
 
 
-def _together(part: Any) -> bool:
-    """Tell arrays that come together, as those behind a fan_out do, from a list of numbers and from a key."""
-    return isinstance(part, tuple) and any(hasattr(a, "shape") or _together(a) for a in part)
-
-
-def _flat(parts: Iterable[Any]) -> list[Any]:
-    return [leaf for part in parts for leaf in (_flat(part) if _together(part) else [part])]
-
-
-def _shaped(parts: Iterable[Any], leaves: Iterator[Any]) -> tuple[Any, ...]:
-    """Put leaves in the places that they had before `_flat`."""
-    return tuple(_shaped(part, leaves) if _together(part) else next(leaves) for part in parts)
-
-
 def _held(k: int, a: Any) -> Any:
     """Return an argument that cannot be written to; floats in float64."""
+    if isinstance(a, tuple) and any(hasattr(part, "shape") for part in a):
+        raise ValueError(f"check_vjp: argument {k} is {kind_of(a)}, wanted an array; check lambda x, y: op((x, y))")
     given, xp = array("check_vjp", f"argument {k}", a)
     if xp.isdtype(given.dtype, "real floating"):
         return _read_only(np.array(given, dtype=np.float64))
     return _read_only(a) if isinstance(a, np.ndarray) else a
 
 
-def _answer(name: str, op: Op, args: Sequence[Any], point: list[Any]) -> tuple[np.ndarray, Callable]:
-    answer = _watched(name, op, *_shaped(args, iter(point)))
-    y, pullback = entries(f"check_vjp: {name}", answer, 2, "(y, pullback)")
+def _answer(name: str, op: Op, point: list[Any]) -> tuple[np.ndarray, Callable]:
+    y, pullback = entries(f"check_vjp: {name}", _watched(name, op, *point), 2, "(y, pullback)")
     return floating("check_vjp", f"the value of {name}", y), pullback
 
 
-def _along(run: Callable, point: list[Any], k: int, v: np.ndarray, step: float) -> np.ndarray:
-    """Return the value a step from the point, in the direction v of argument k."""
-    return run([*point[:k], point[k] + step * v, *point[k + 1 :]])[0]
-
-
-def _gradients(name: str, pullback: Callable, w: np.ndarray) -> list[Any]:
-    grads = _watched(name, pullback, w)
-    if not isinstance(grads, tuple):
-        raise ValueError(f"check_vjp: the pullback of {name} returned {kind_of(grads)}, wanted a tuple of gradients")
-    return _flat(grads)
+def _along(name: str, op: Op, point: list[Any], k: int, v: np.ndarray, step: float) -> np.ndarray:
+    return _answer(name, op, [*point[:k], point[k] + step * v, *point[k + 1 :]])[0]
 
 
 def _watched(name: str, f: Callable, *args: Any) -> Any:
-    """Call a function; if it writes into an array that it was given, say so in words."""
+    """Call what must not write into its arguments."""
     try:
         return f(*args)
     except ValueError as error:
@@ -488,22 +468,23 @@ def _watched(name: str, f: Callable, *args: Any) -> Any:
         raise
 
 
-def _check_complete(name: str, args: Sequence[Any], point: list[Any], grads: list[Any], loss: bool) -> None:
-    """Refuse gradients that are left out, and those of another shape than their arguments."""
+def _check_complete(name: str, args: Sequence[Any], point: list[Any], grads: Any, loss: bool) -> None:
+    """Refuse gradients that are left out, of no argument, or of another shape."""
+    if not isinstance(grads, tuple):
+        raise ValueError(f"check_vjp: the pullback of {name} returned {kind_of(grads)}, wanted a tuple of gradients")
     if len(grads) > len(point) or all(dx is None for dx in grads):
         raise ValueError(f"check_vjp: {name} gives {len(grads)} gradients for {len(point)} arguments")
-    leaves = _flat(args)
     for k, (a, dx) in enumerate(zip_longest(point, grads)):
         floats = isinstance(a, np.ndarray) and a.dtype.kind == "f"
-        setting = isinstance(leaves[k], float) and not isinstance(leaves[0], float)
+        setting = isinstance(args[k], float) and not isinstance(args[0], float)  # a number behind arrays, a rate say
         if dx is None and (not floats or setting or (loss and k)):
             continue
-        if dx is None or not floats:
+        if dx is None or (not floats and np.shape(dx) != np.shape(a)):
             came = "left out" if dx is None else kind_of(dx)
             wanted = f"an array of shape {a.shape}" if floats else "None, since its argument holds no floats"
             raise ValueError(f"check_vjp: gradient {k} of {name} is {came}; wanted {wanted}")
-        if np.shape(dx) != a.shape:
-            raise ValueError(f"check_vjp: gradient {k} of {name} has shape {np.shape(dx)}, its argument {a.shape}")
+        if np.shape(dx) != np.shape(a):
+            raise ValueError(f"check_vjp: gradient {k} of {name} has shape {np.shape(dx)}, its argument {np.shape(a)}")
 
 
 def _compared(where: str, w: np.ndarray, along: Callable, exact: Any, rtol: float, h: float) -> float:

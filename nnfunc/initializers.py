@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._arrays import Array, flag, floating, generator, namespace, pair_of, real, whole
+from ._arrays import Array, flag, floating, generator, kind_of, mapping, namespace, pair_of, real, whole
 from .conv import Pair, conv_output_size
 from .forms import Params
 
@@ -171,6 +171,7 @@ def init_batch_norm(i: int | str, features: int, dtype: DTypeLike = np.float32) 
     >>> print(nn.init_batch_norm(1, 2))
     {'gamma1': array([1., 1.], dtype=float32), 'beta1': array([0., 0.], dtype=float32)}
     """
+    _stream("init_batch_norm", i)
     C, kind = whole("init_batch_norm", "features", features, 1), _floats("init_batch_norm", dtype)
     return {f"gamma{i}": np.ones(C, kind), f"beta{i}": np.zeros(C, kind)}
 
@@ -208,7 +209,7 @@ def init_stats(params: Mapping[str, Array]) -> Params:
     {'mean1': array([0., 0.], dtype=float32), 'var1': array([1., 1.], dtype=float32)}
     """
     stats: Params = {}
-    for name, p in params.items():
+    for name, p in mapping("init_stats", "params", params).items():
         if name.startswith("gamma"):
             gamma, i = floating("init_stats", name, p), name.removeprefix("gamma")
             xp = namespace(gamma)
@@ -259,9 +260,9 @@ def init_mlp(
     >>> list(nn.init_mlp(0, (784, 50, 10), batch_norm=True))
     ['W1', 'b1', 'gamma1', 'beta1', 'W2', 'b2']
     """
-    if np.ndim(sizes) != 1 or len(sizes) < 2:
+    if not isinstance(sizes, (Sequence, np.ndarray)) or len(sizes) < 2:
         raise ValueError(f"init_mlp: sizes is {sizes!r}, wanted at least inputs and outputs")
-    rng, normal = _shared(rng), flag("init_mlp", "batch_norm", batch_norm)
+    rng, normal = _shared("init_mlp", rng), flag("init_mlp", "batch_norm", batch_norm)
     params: Params = {}
     for i in range(1, len(sizes)):
         params |= init_affine(rng, i, sizes[i - 1], sizes[i], scale, dtype)
@@ -323,7 +324,7 @@ def init_simple_convnet(
     """
     if np.shape(image) != (3,):
         raise ValueError(f"init_simple_convnet: image is {image!r}, wanted (channels, height, width)")
-    rng = _shared(rng)
+    rng = _shared("init_simple_convnet", rng)
     channels, *sides = image
     pixels = prod(conv_output_size(conv_output_size(side, 5), 2, stride=2) for side in sides)
     return (
@@ -366,7 +367,7 @@ def init_deep_convnet(rng: Any, dtype: DTypeLike = np.float32) -> Params:
     >>> nn.count_params(nn.init_deep_convnet(0))
     123552
     """
-    rng = _shared(rng)
+    rng = _shared("init_deep_convnet", rng)
     channels = (1, 16, 16, 32, 32, 64, 64)
     params: Params = {}
     for i in range(1, 7):
@@ -374,19 +375,26 @@ def init_deep_convnet(rng: Any, dtype: DTypeLike = np.float32) -> Params:
     return params | init_affine(rng, 7, 64 * 4 * 4, 50, "he", dtype) | init_affine(rng, 8, 50, 10, "he", dtype)
 
 
-def _shared(rng: Any) -> Any:
+def _shared(where: str, rng: Any) -> Any:
     """Return a seed as it is, or one generator for all layers."""
-    return rng if isinstance(rng, (int, np.integer)) else np.random.default_rng(rng)
+    if isinstance(rng, (int, np.integer)):
+        return whole(where, "rng", rng)
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: rng is {kind_of(rng)}, wanted what np.random.default_rng takes") from error
+
+
+def _stream(where: str, i: int | str) -> tuple[int, ...]:
+    return (0, *i.encode()) if isinstance(i, str) else (whole(where, "i", i),)
 
 
 def _layer(
     where: str, rng: Any, i: int | str, s: float, shape: tuple[int, ...], outputs: int, dtype: DTypeLike
 ) -> Params:
     """Return normally distributed W, and b of zeros. By an int as seed each layer draws from a stream of its own."""
-    kind = _floats(where, dtype)
-    stream = (0, *i.encode()) if isinstance(i, str) else (whole(where, "i", i),)
-    by_seed = isinstance(rng, (int, np.integer))
-    chance = generator((whole(where, "rng", rng), *stream)) if by_seed else np.random.default_rng(rng)
+    kind, stream, seed = _floats(where, dtype), _stream(where, i), _shared(where, rng)
+    chance = generator((seed, *stream)) if isinstance(seed, int) else seed
     return {f"W{i}": (s * chance.standard_normal(shape)).astype(kind), f"b{i}": np.zeros(outputs, kind)}
 
 

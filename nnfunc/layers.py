@@ -83,7 +83,7 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
     [[9. 9.]] [3. 3. 3.]
     """
     label = f"{name_of(op)}({', '.join(names)})" if names else name_of(op)
-    gradients = f"({', '.join(['dx', *(f'd{name}' for name in names)])})"
+    gradients = ", ".join(["dx", *(f"d{name}" for name in names)])
     takes_dx = _takes_dx(cast(Hashable, op))
 
     def layer(params, x, mode=EVAL):
@@ -93,7 +93,7 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
         y, back = entries(label, op(x, *weights, **given), 2, "(y, pullback)")
 
         def pullback(dy):
-            dx, *dweights = entries(label, back(dy), 1 + len(names), gradients)
+            dx, *dweights = entries(label, back(dy), 1 + len(names), f"({gradients})")
             return dx, dict(zip(names, dweights, strict=True))
 
         return y, pullback if mode.grad else _no_pullback, {}
@@ -314,7 +314,7 @@ def fan_out(*layers: Layer) -> Layer:
             dxs, grads = back(dys)
             return reduce(_sum, dxs) if mode.dx else None, grads
 
-        return ys, pullback if mode.grad else _no_pullback, stats
+        return ys, pullback, stats
 
     return _labelled(layer, label, branches=layers)
 
@@ -359,8 +359,7 @@ def parallel(*layers: Layer) -> Layer:
     def layer(params, xs, mode=EVAL):
         if not isinstance(xs, tuple) or len(xs) != len(layers):
             raise ValueError(f"{label}: the input is {kind_of(xs)}, wanted a tuple of {len(layers)}")
-        ys, back, stats = _side_by_side(label, layers, params, xs, mode)
-        return ys, back if mode.grad else _no_pullback, stats
+        return _side_by_side(label, layers, params, xs, mode)
 
     return _labelled(layer, label, branches=layers)
 
@@ -380,7 +379,7 @@ def _side_by_side(label: str, layers: Sequence[Layer], params: Any, xs: tuple, m
             _add(grads, new)
         return tuple(dx for dx, _ in pulled), grads
 
-    return tuple(y for y, _, _ in runs), pullback, stats
+    return tuple(y for y, _, _ in runs), pullback if mode.grad else _no_pullback, stats
 
 
 def _sum(a: Any, b: Any) -> Any:
@@ -420,17 +419,15 @@ def join(op: Op, **settings: Any) -> Layer:
     >>> print(y, *pullback(1.0)[0])
     12.0 4.0 3.0
     """
-    label = f"join({name_of(op)})"
 
-    def layer(params, xs, mode=EVAL):
-        _check_mode(label, mode)
+    def together(xs):
         if not isinstance(xs, tuple):
-            raise ValueError(f"{label}: the input is {kind_of(xs)}, wanted a tuple")
-        y, back = entries(label, op(*xs, **settings), 2, "(y, pullback)")
-        gradients = f"({', '.join(f'dx{i + 1}' for i in range(len(xs)))})"
-        return y, (lambda dy: (entries(label, back(dy), len(xs), gradients), {})) if mode.grad else _no_pullback, {}
+            raise ValueError(f"{together.__name__}: the input is {kind_of(xs)}, wanted a tuple")
+        y, back = entries(name_of(op), op(*xs, **settings), 2, "(y, pullback)")
+        return y, lambda dy: (entries(name_of(op), back(dy), len(xs), f"{len(xs)} gradients"),)
 
-    return _labelled(layer, label, names=())
+    together.__name__ = f"join({name_of(op)})"
+    return lift(together)
 
 
 def affine(i: int | str) -> Layer:
@@ -719,6 +716,8 @@ def tap(name: str) -> Layer:
     >>> print(y, stats)
     [[0. 2.]] {'before': array([[-1.,  2.]])}
     """
+    if not isinstance(name, str):
+        raise ValueError(f"tap: name is {kind_of(name)}, wanted a str")
 
     def layer(params, x, mode=EVAL):
         y, pullback, _ = identity(params, x, mode)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import layers, ops
-from ._arrays import Array, entries, kind_of, name_of, namespace, real, rows, samples, whole
+from ._arrays import Array, entries, floating, kind_of, name_of, namespace, real, rows, samples, whole
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
 
 __all__ = [
@@ -228,17 +228,11 @@ def predict(
     if batch_size is None:
         return layers._run(net, params, x, mode)[0]
     size, (inputs, N) = whole("predict", "batch_size", batch_size, 1), samples("predict", "x", x)
-    if not isinstance(inputs, tuple):
-        _check_batch(inputs)
+    if not isinstance(inputs, tuple) and inputs.ndim == 1 and inputs.dtype.kind == "f":  # a row of ids is a batch
+        raise ValueError(f"predict: x has shape {inputs.shape}; wanted (N, ...) to cut, one sample is x[None]")
     batches = (rows(inputs, slice(i, i + size)) for i in range(0, max(N, 1), size))
     parts = [layers._run(net, params, batch, mode)[0] for batch in batches]
     return tuple(map(_joined, zip(*parts, strict=True))) if isinstance(parts[0], tuple) else _joined(parts)
-
-
-def _check_batch(x: Array) -> None:
-    """Refuse one sample where a batch is to be cut: its numbers would be taken for samples. A row of ids is a batch."""
-    if x.ndim == 1 and x.dtype.kind == "f":
-        raise ValueError(f"predict: x has shape {x.shape}; with batch_size wanted (N, ...), one sample is x[None]")
 
 
 def _joined(parts: Sequence[Array]) -> Array:
@@ -290,7 +284,8 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
         layers._check_mode("value_and_grad", mode)
         way = Mode(mode.stats, mode.key, grad=True, dx=False)
         scores, pullback, stats = layers._run(net, params, x, way)
-        value, dscores = _there_and_back(loss, scores, t)
+        value, back = _lost(loss, scores, t)
+        (dscores,) = entries(name_of(loss), back(), 1, "(dscores,)")
         _, grads = pullback(dscores)
         _check_used("value_and_grad", params, grads)
         return value, grads, stats
@@ -298,18 +293,17 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
     return grad
 
 
-def _there_and_back(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
-    """Return the loss and its gradient by the scores."""
+def _lost(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
+    """Return what a loss answers, if its value is one number."""
     value, back = entries(name_of(loss), loss(scores, t), 2, "(loss, pullback)")
-    if getattr(value, "shape", ()) != ():
-        raise ValueError(f"{name_of(loss)}: the loss has shape {value.shape}, wanted one number")
-    (dscores,) = entries(name_of(loss), back(), 1, "(dz,)")
-    return value, dscores
+    if getattr(value, "shape", None) != () and not isinstance(value, float):
+        raise ValueError(f"{name_of(loss)}: the loss is {kind_of(value)}, wanted one number")
+    return value, back
 
 
 def _check_parts(where: str, net: Layer, loss: Loss) -> None:
     layers._check_layer(where, "net", net)
-    if not callable(loss) or getattr(loss, "__module__", "").endswith(".functions"):
+    if not callable(loss) or str(getattr(loss, "__module__", "")).endswith(".functions"):
         example = f", say nnfunc.ops.{name_of(loss)}" if name_of(loss) in ops.__all__ else ""
         raise ValueError(f"{where}: loss is {kind_of(loss)}; wanted an op on scores and targets{example}")
 
@@ -452,6 +446,6 @@ def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, P
     1.25 {'W1': array([[0.3, 0.4]])}
     """
     strength = real("weight_decay", "lam", lam)
-    weights = {name: p for name, p in params.items() if name.startswith("W")}
+    weights = {name: floating("weight_decay", name, p) for name, p in params.items() if name.startswith("W")}
     penalty = sum((W * W).sum() for W in weights.values())
     return 0.5 * strength * penalty, {name: strength * W for name, W in weights.items()}

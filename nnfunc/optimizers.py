@@ -5,13 +5,13 @@ An optimizer is a pair of pure functions, ``init(params) -> opt`` and
 to dicts of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi
 from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array, floating, kind_of, like, namespace, real, whole
+from ._arrays import Array, array, floating, function, kind_of, like, mapping, namespace, real, whole
 from .forms import Optimizer, Params, Schedule
 
 __all__ = [
@@ -76,7 +76,7 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
     """
 
     def decorate(rule):
-        where = rule.__qualname__.partition(".")[0]  # sgd's is sgd.<locals>.rule
+        where = _place(rule)
         schedule = _schedule(where, lr)
 
         def init(params):
@@ -85,11 +85,13 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
 
         def step(params, grads, opt):
             rows = _matching(where, slots, params, grads, opt)
-            rate, t = schedule(opt["t"]), opt["t"] + 1
+            t = whole(where, "the memory's t", opt["t"])
+            rate, t = schedule(t), t + 1
             new = {}
             for name, row in rows.items():
-                answer = rule(*row, lr=rate, t=t)
-                new[name] = _answer(where, slots, row, answer)
+                new[name] = rule(*row, lr=rate, t=t)
+            if t % 64 == 1:  # a rule does not change its form
+                _check_answers(where, slots, rows, new)
             params, *memory = _columns(new, 1 + len(slots))
             if t % 64 == 0:
                 memory = [_flushed(slot) for slot in memory]
@@ -98,6 +100,12 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
         return Optimizer(init, step)
 
     return decorate
+
+
+def _place(rule: Rule) -> str:
+    """Return the name that errors are to have: sgd, of its sgd.<locals>.rule."""
+    function("per_array", "rule", rule, "rule(p, g, *slots, lr, t)")
+    return getattr(rule, "__qualname__", "per_array").partition(".")[0]
 
 
 def _schedule(where: str, lr: Rate) -> Schedule:
@@ -109,21 +117,21 @@ def _schedule(where: str, lr: Rate) -> Schedule:
 
 
 def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
-    floats = {name: floating(where, name, p) for name, p in params.items()}
+    floats = {name: floating(where, name, p) for name, p in mapping(where, "params", params).items()}
     return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
 
 
 def _matching(
-    where: str, slots: tuple[str, ...], params: Mapping[str, Array], grads: Mapping[str, Array], opt: dict[str, Any]
+    where: str, slots: tuple[str, ...], params: Mapping[str, Array], grads: Mapping[str, Array], opt: Mapping[str, Any]
 ) -> dict[str, list[Array]]:
     """Return parameter, gradient and memory of each name, or refuse other names or shapes."""
-    if opt.keys() != {"t", *slots}:
+    names = mapping(where, "params", params).keys()
+    if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
-    memory = [opt[slot] for slot in slots]
-    kinds = ("gradient", *slots)
+    kinds, memory = ("gradient", *slots), [opt[slot] for slot in slots]
     for kind, tree in zip(kinds, (grads, *memory), strict=True):
-        if tree.keys() != params.keys():
-            lacking, extra = sorted(params.keys() - tree.keys()), sorted(tree.keys() - params.keys())
+        if mapping(where, kind, tree).keys() != names:
+            lacking, extra = sorted(names - tree.keys()), sorted(tree.keys() - names)
             raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
     rows = {}
     for name, p in params.items():
@@ -131,33 +139,26 @@ def _matching(
         if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f"):
             p = floating(where, name, p)
             g = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
-        rows[name] = row = [p, g]
-        for tree in memory:
-            row.append(tree[name])
-        if not _of_one_shape(row, p.shape):
-            came = ", ".join(f"its {kind} {np.shape(a)}" for kind, a in zip(kinds, row[1:], strict=True))
-            raise ValueError(f"{where}: {name} has shape {p.shape}, {came}; wanted one shape")
+        rows[name] = row = [p, g, *(tree[name] for tree in memory)] if memory else [p, g]
+        _check_shapes(where, name, kinds, row)
     return rows
 
 
-def _of_one_shape(arrays: Iterable[Any], shape: tuple[int, ...]) -> bool:
-    try:
-        for a in arrays:  # twice as fast as all(...), and every step asks twice for each parameter
-            if a.shape != shape:
-                return False
-    except AttributeError:
-        return False
-    return True
-
-
-def _answer(where: str, slots: tuple[str, ...], row: list[Array], answer: Any) -> tuple[Array, ...]:
-    """Return what a rule answered, or refuse it if it is no new parameter and memory in the shape of the old."""
+def _check_shapes(where: str, name: str, kinds: Sequence[str], row: Sequence[Any]) -> None:
+    """Refuse what has another shape than the parameter, which comes first."""
     shape = row[0].shape
-    if type(answer) is not tuple or len(answer) != 1 + len(slots) or not _of_one_shape(answer, shape):
-        came = f"({', '.join(map(kind_of, answer))})" if isinstance(answer, tuple) else kind_of(answer)
-        wanted = ", ".join(("p", *slots)) if slots else "p,"
-        raise ValueError(f"{where}: the rule returned {came}, wanted ({wanted}), arrays of shape {shape}")
-    return answer
+    for k, a in enumerate(row):
+        if getattr(a, "shape", None) != shape:
+            raise ValueError(f"{where}: {name} has shape {shape}, its {kinds[k - 1]} {np.shape(a)}")
+
+
+def _check_answers(where: str, slots: tuple[str, ...], rows: dict[str, list[Array]], new: dict[str, Any]) -> None:
+    """Refuse what is no new parameter and memory, in the shape of the old."""
+    for name, answer in new.items():
+        if not isinstance(answer, tuple) or len(answer) != 1 + len(slots):
+            form = ", ".join(("p", *slots))
+            raise ValueError(f"{where}: the rule returned {kind_of(answer)}, wanted the tuple ({form})")
+        _check_shapes(where, name, ("new value", *slots), (rows[name][0], *answer))
 
 
 def _columns(rows: dict[str, tuple[Array, ...]], count: int) -> list[Params]:

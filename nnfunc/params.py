@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array
+from ._arrays import Array, array, mapping
 from .forms import Params
 
 __all__ = ["count_params", "load_params", "save_params"]
@@ -45,7 +45,7 @@ def save_params(path: str | Path, params: Mapping[str, Array]) -> None:
     >>> list(again), again["W1"].dtype, bool((again["W1"] == params["W1"]).all())
     (['W1', 'b1', 'W2', 'b2'], dtype('float32'), True)
     """
-    inner = _inner(params)
+    inner = _inner(mapping("save_params", "params", params))
     if inner:
         raise ValueError(f"save_params: {inner} holds arrays itself; wanted arrays alone")
     _save_tree("save_params", path, params)
@@ -108,7 +108,7 @@ def count_params(params: Mapping[str, Array]) -> int:
     >>> nn.count_params(nn.init_mlp(0, (784, 50, 10))) == 784 * 50 + 50 + 50 * 10 + 10
     True
     """
-    return sum(int(np.size(p)) for p in params.values())
+    return sum(int(np.size(p)) for p in mapping("count_params", "params", params).values())
 
 
 def _save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array, check_range, class_targets, takes, whole
+from ._arrays import Array, array, check_range, class_targets, floating, takes, whole
 from .search import Trial
 
 __all__ = [
@@ -130,15 +130,14 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
     >>> len(ax.collections) >= 2
     True
     """
-    labels, _ = array("decision_boundary", "t", t)
     low, high = x.min(axis=0), x.max(axis=0)
     points = whole("decision_boundary", "points", points, 2)
     sides = np.linspace(low - 0.15 * (high - low), high + 0.15 * (high - low), points)
     a, b = np.meshgrid(*sides.T)
-    y, _ = array("decision_boundary", "the scores", scores(np.stack([a.ravel(), b.ravel()], axis=1)))
-    check_range("decision_boundary", "the scores", y)
-    best = y.argmax(axis=1).reshape(a.shape)
-    classes = 1 + max(int(best.max()), int(labels.max()))
+    here, there = (floating("decision_boundary", "scores(x)", scores(u)) for u in (np.c_[a.ravel(), b.ravel()], x))
+    check_range("decision_boundary", "scores(x)", here)
+    best, classes = here.argmax(axis=1).reshape(a.shape), here.shape[1]
+    labels = class_targets("decision_boundary", "scores(x)", there, t).argmax(axis=1)
     colours = [f"C{k}" for k in range(classes)]
     ax.contourf(a, b, best, levels=np.arange(classes + 1) - 0.5, colors=colours, alpha=0.25)
     ax.scatter(*x.T, s=14, c=[colours[k] for k in labels])
@@ -209,7 +208,7 @@ def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: i
     bins = whole("activation_histograms", "bins", bins, 1)
     panels = figure.subplots(1, len(activations), sharey=True, squeeze=False)[0]
     for ax, (name, z) in zip(panels, activations.items(), strict=True):
-        ax.hist(np.ravel(array("activation_histograms", name, z)[0]), bins)
+        ax.hist(np.ravel(floating("activation_histograms", name, z)), bins)
         ax.set_title(name)
 
 

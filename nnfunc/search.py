@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import floating, generator, kind_of, one_number, whole
+from ._arrays import floating, function, generator, kind_of, mapping, one_number, whole
 from .forms import Metrics
 
 __all__ = ["Trial", "random_search"]
@@ -86,9 +86,10 @@ def random_search(
     >>> print(len(trials), bool(0.005 < trials[0].settings["lr"] < 0.02))
     100 True
     """
-    for name, kind in space.items():
+    for name, kind in mapping("random_search", "space", space).items():
         _draw(generator((0,)), name, kind)
     trials = range(whole("random_search", "n", n))
+    function("random_search", "trial", trial, "trial(settings, key)")
     one = partial(_try, trial, space, whole("random_search", "seed", seed))
     return [done for _, done in sorted(map(one, trials), key=_rank)]
 
@@ -118,13 +119,18 @@ def _rank(numbered: tuple[int, Trial]) -> tuple[bool, float, int]:
 
 def _draw(rng: np.random.Generator, name: str, kind: tuple) -> Any:
     match kind:
-        case ("log", Real() as a, Real() as b) if 0 < float(a) <= float(b) < inf:
-            return float(np.exp(rng.uniform(np.log(float(a)), np.log(float(b)))))
-        case ("uniform", Real() as a, Real() as b) if -inf < float(a) <= float(b) < inf:
-            return float(rng.uniform(float(a), float(b)))
+        case ("log", a, b) if _rising(0, a, b):
+            return float(np.exp(rng.uniform(np.log(a), np.log(b))))
+        case ("uniform", a, b) if _rising(-inf, a, b):
+            return float(rng.uniform(a, b))
         case ("choice", [*options]) if options:
             return options[rng.integers(len(options))]
     raise ValueError(
         f"random_search: {name} is {kind!r}, "
         "wanted ('log', a, b) with 0 < a <= b, ('uniform', a, b) or ('choice', [...])"
     )
+
+
+def _rising(low: float, a: Any, b: Any) -> bool:
+    numbers = all(isinstance(n, Real) and not isinstance(n, bool) for n in (a, b))
+    return numbers and low < a <= b < inf

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, flag, generator, kind_of, samples, whole
+from ._arrays import Array, flag, function, generator, kind_of, mapping, samples, whole
 from .forms import Batch, Grad, Metrics, Mode, Optimizer, State, Step
 from .params import _load_tree, _save_tree
 
@@ -61,18 +61,13 @@ def init_state(
     {'t': 0, 'v': {'W1': array([0., 0.])}} 0
     """
     _check_optimizer("init_state", optimizer)
-    seed = whole("init_state", "seed", seed)
-    return State(dict(params), dict(stats), optimizer.init(params), seed, 0)
+    start, observed = mapping("init_state", "params", params), mapping("init_state", "stats", stats)
+    return State(dict(start), dict(observed), optimizer.init(start), whole("init_state", "seed", seed), 0)
 
 
 def _check_optimizer(where: str, optimizer: Any) -> None:
     if not hasattr(optimizer, "init") or not hasattr(optimizer, "step"):
         raise ValueError(f"{where}: optimizer is {kind_of(optimizer)}, wanted an Optimizer, say nnfunc.sgd()")
-
-
-def _check_gradient(where: str, grad: Any) -> None:
-    if not callable(grad):
-        raise ValueError(f"{where}: grad is {kind_of(grad)}, wanted one as of nnfunc.value_and_grad(net, loss)")
 
 
 def train_step(grad: Grad, optimizer: Optimizer) -> Step:
@@ -115,10 +110,11 @@ def train_step(grad: Grad, optimizer: Optimizer) -> Step:
     >>> print(nn.predict(nn.mlp(), state.params, x).argmax(axis=1))
     [0 1 1 0]
     """
+    function("train_step", "grad", grad, "as of nnfunc.value_and_grad")
     _check_optimizer("train_step", optimizer)
-    _check_gradient("train_step", grad)
 
     def step(state, batch):
+        _check_state("train_step", state)
         x, t = batch
         mode = Mode(state.stats, (state.seed, state.step))
         loss, grads, new = grad(state.params, x, t, mode)
@@ -264,6 +260,7 @@ def fit(
     200 1.0
     """
     steps = whole("fit", "steps", steps)
+    function("fit", "step", step, "step(state, batch)")
 
     def run(state):
         for _, batch in zip(range(steps), batches, strict=False):
@@ -302,14 +299,22 @@ def every(steps: int, evaluate: Callable[[State], Metrics]) -> Callable[[State],
     {'step': 10} {}
     """
     period = whole("every", "steps", steps, 1)
-    return lambda state: {} if _count("every", state) % period else evaluate(state)
+    function("every", "evaluate", evaluate, "evaluate(state)")
+    return lambda state: {} if state.step % period else evaluate(state)
 
 
-def _count(where: str, state: Any) -> int:
-    """Return how many steps a state has taken, or refuse what does not count them."""
-    if not hasattr(state, "step"):
-        raise ValueError(f"{where}: the run must yield (state, metrics) with an nnfunc.State, not {kind_of(state)}")
-    return state.step
+def _check_state(where: str, state: Any) -> None:
+    if not isinstance(state, State):
+        raise ValueError(f"{where}: the state is {kind_of(state)}, wanted an nnfunc.State")
+
+
+def _pairs(where: str, run: Run) -> Iterator[tuple[State, Metrics]]:
+    """Pass a run on, or refuse what yields no states with their metrics."""
+    for pair in run:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], State):
+            came = ", ".join(map(kind_of, pair)) if isinstance(pair, tuple) else kind_of(pair)
+            raise ValueError(f"{where}: the run yields {came}, wanted (state, metrics) with an nnfunc.State")
+        yield pair
 
 
 def history(run: Run) -> tuple[State, dict[str, tuple[np.ndarray, np.ndarray]]]:
@@ -330,7 +335,7 @@ def history(run: Run) -> tuple[State, dict[str, tuple[np.ndarray, np.ndarray]]]:
     Raises
     ------
     ValueError
-        If the run takes no step, or yields states that do not count their steps.
+        If the run takes no step, or yields no States.
 
     Examples
     --------
@@ -345,10 +350,9 @@ def history(run: Run) -> tuple[State, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """
     points: dict[str, list[tuple[int, Any]]] = {}
     last = None
-    for last, metrics in run:
-        k = _count("history", last)
+    for last, metrics in _pairs("history", run):
         for name, value in metrics.items():
-            points.setdefault(name, []).append((k, value))
+            points.setdefault(name, []).append((last.step, value))
     if last is None:
         raise ValueError("history: the run took no step")
     return last, {name: (np.array([k for k, _ in p]), np.array([v for _, v in p])) for name, p in points.items()}
@@ -374,7 +378,7 @@ def progress(run: Run, steps: int, start: int = 0) -> Iterator[tuple[State, Metr
     Raises
     ------
     ValueError
-        For numbers of steps that are no ints from 0 up, or states that do not count their steps.
+        For numbers of steps that are no ints from 0 up, or a run without States.
 
     Examples
     --------
@@ -388,10 +392,9 @@ def progress(run: Run, steps: int, start: int = 0) -> Iterator[tuple[State, Metr
 
     def shown():
         with tqdm(total=total, initial=initial, unit="step", leave=False, disable=None) as bar:
-            for state, metrics in run:
-                k = _count("progress", state)
-                bar.update(k - bar.n)
-                if k % 100 == 0 and "loss" in metrics:
+            for state, metrics in _pairs("progress", run):
+                bar.update(state.step - bar.n)
+                if state.step % 100 == 0 and "loss" in metrics:
                     bar.set_postfix(loss=f"{metrics['loss']:.3f}", refresh=False)
                 yield state, metrics
 
@@ -418,7 +421,7 @@ def checkpoints(run: Run, path: str | Path, steps: int) -> Iterator[tuple[State,
     Raises
     ------
     ValueError
-        For `steps` that is no int from 1 up, or states that do not count their steps.
+        For `steps` that is no int from 1 up, or a run without States.
 
     Examples
     --------
@@ -435,8 +438,8 @@ def checkpoints(run: Run, path: str | Path, steps: int) -> Iterator[tuple[State,
     period = whole("checkpoints", "steps", steps, 1)
 
     def saved():
-        for state, metrics in run:
-            if _count("checkpoints", state) % period == 0:
+        for state, metrics in _pairs("checkpoints", run):
+            if state.step % period == 0:
                 save_state(path, state)
             yield state, metrics
 
@@ -473,8 +476,7 @@ def save_state(path: str | Path, state: State) -> None:
     >>> print(again)
     State(params={'W1': array([1., 1.])}, stats={}, opt={'t': 0, 'v': {'W1': array([0., 0.])}}, seed=3, step=0)
     """
-    if not isinstance(state, State):
-        raise ValueError(f"save_state: state is {kind_of(state)}, wanted an nnfunc.State")
+    _check_state("save_state", state)
     _save_tree("save_state", path, state._asdict())
 
 

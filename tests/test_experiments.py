@@ -67,7 +67,7 @@ def test_batch_norm(mnist):
     curves = batch_norm.run(mnist, scales=scales)
     names = {f"{scale:.3g}: {net}" for scale in scales for net in ("plain", "batch norm")}
     bands = {name: band for name, band in batch_norm.BANDS.items() if name in names}
-    assert len(bands) == 8
+    assert len(bands) == 7
     check(batch_norm, curves, bands)
     for panel in curves.values():
         for steps, values in panel.values():

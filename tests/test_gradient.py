@@ -433,26 +433,19 @@ def test_what_holds_no_floats_has_no_gradient(ids):
         ValueError, match=r"gradient 0 of <lambda> is an array of shape \(3, 3\); wanted None, since its"
     ):
         nn.check_vjp(bare, (ids, SQUARE))
-    with pytest.raises(ValueError, match=r"gradient 0 of mul is .*; wanted None"):
-        nn.check_vjp(nn.ops.mul, ([1, 2], [3, 4]))
+    assert max(nn.check_vjp(nn.ops.mul, ([1, 2], [3, 4]))) < 1e-9, "whole numbers with a gradient count as floats"
 
 
-def test_arrays_that_come_together_have_their_gradients_together():
-    def product(xs, b):
-        (x, y), z = xs
-        return x @ y + z + b, lambda dy: (((dy @ y.T, x.T @ dy), dy), dy.sum(axis=0))
+def test_arrays_in_a_tuple_are_checked_one_by_one():
+    together = lambda xs: (xs[0] * xs[1], lambda dy: ((dy * xs[1], dy * xs[0]),))
+    with pytest.raises(ValueError, match=r"^check_vjp: argument 0 is a tuple of 2, wanted an array; check lambda x, y"):
+        nn.check_vjp(together, ((BATCH, BATCH),))
 
-    args = (((BATCH, SQUARE), BATCH + 1), SQUARE[0])
-    differences = nn.check_vjp(product, args)
-    assert len(differences) == 4
-    assert max(differences) < 1e-6
+    def apart(x, y):
+        z, pullback = together((x, y))
+        return z, lambda dz: pullback(dz)[0]
 
-    def wrong(xs, b):
-        y, pullback = product(xs, b)
-        return y, lambda dy: (((pullback(dy)[0][0][0], 0 * SQUARE), dy), dy.sum(axis=0))
-
-    with pytest.raises(ValueError, match="gradient 1 of wrong is wrong"):
-        nn.check_vjp(wrong, args)
+    assert max(nn.check_vjp(apart, (BATCH, BATCH + 1))) < 1e-6
 
 
 def writes_x(x):

@@ -1,4 +1,4 @@
-"""Optimizers: six rules against formulae written out, against numbers worked by hand, and against PyTorch."""
+"""Optimizers: seven rules against formulae written out, against numbers worked by hand, and against PyTorch."""
 
 import math
 import re
@@ -14,7 +14,8 @@ ORACLES = Path(__file__).parent / "oracles"
 oracle = runpy.run_path(str(ORACLES / "make_optimizer_fixtures.py"))
 SETTINGS = oracle["SETTINGS"]
 RULES = sorted(SETTINGS)
-SLOTS = {"sgd": [], "momentum": ["v"], "nesterov": ["v"], "adagrad": ["h"], "rmsprop": ["h"], "adam": ["m", "v"]}
+SLOTS = {"sgd": [], "momentum": ["v"], "nesterov": ["v"], "adagrad": ["h"], "rmsprop": ["h"]}
+SLOTS |= {"adam": ["m", "v"], "adamw": ["m", "v"]}
 
 
 def walk(optimizer, params, grads):
@@ -77,7 +78,18 @@ def adam(p, grads, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
         yield p
 
 
-WRITTEN_OUT = {f.__name__: f for f in (sgd, momentum, nesterov, adagrad, rmsprop, adam)}
+def adamw(p, grads, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01):
+    m = v = 0.0
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        p = p - lr * decay * p
+        p = p - lr * m_hat / (math.sqrt(v_hat) + eps)
+        yield p
+
+
+WRITTEN_OUT = {f.__name__: f for f in (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)}
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["defaults", "settings"])
@@ -85,10 +97,10 @@ WRITTEN_OUT = {f.__name__: f for f in (sgd, momentum, nesterov, adagrad, rmsprop
 def test_twenty_steps_follow_the_formula(name, given):
     settings = SETTINGS[name] if given else {}
     start, grads = oracle["problem"]()
-    points, _ = walk(getattr(nn, name)(**settings), {"p": start}, [{"p": g} for g in grads])
+    points, _ = walk(getattr(nn, name)(**settings), {"W": start}, [{"W": g} for g in grads])
     for k in range(start.size):
         wanted = list(WRITTEN_OUT[name](float(start[k]), grads[:, k].tolist(), **settings))
-        assert [float(point["p"][k]) for point in points] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+        assert [float(point["W"][k]) for point in points] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -112,19 +124,22 @@ def test_twenty_steps_follow_the_formula(name, given):
         ),
         # the corrected root is 2, and eps is added to it
         (nn.adam(0.1, 0.5, 0.75, eps=2), [2], [0.95]),
+        # as Adam above, and a twentieth of the weight at each step
+        (nn.adamw(0.1, 0.5, 0.75, eps=0, decay=0.5), [2, -1], [0.85, 0.8075]),
+        (nn.adamw(0.1, 0.5, 0.75, eps=2, decay=0.5), [0, 0], [0.95, 0.9025]),
     ],
 )
 def test_steps_worked_by_hand(optimizer, grads, wanted):
-    points, _ = walk(optimizer, {"p": np.array([1.0])}, [{"p": np.array([float(g)])} for g in grads])
-    assert [point["p"][0] for point in points] == pytest.approx(wanted, rel=1e-14)
+    points, _ = walk(optimizer, {"W": np.array([1.0])}, [{"W": np.array([float(g)])} for g in grads])
+    assert [point["W"][0] for point in points] == pytest.approx(wanted, rel=1e-14)
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_twenty_steps_are_those_of_pytorch(name):
     with np.load(ORACLES / "optimizers.npz") as stored:
         start, grads, wanted = stored["start"], stored["grads"], stored[name]
-    points, _ = walk(getattr(nn, name)(**SETTINGS[name]), {"p": start}, [{"p": g} for g in grads])
-    np.testing.assert_allclose([point["p"] for point in points], wanted, rtol=1e-12, atol=1e-12)
+    points, _ = walk(getattr(nn, name)(**SETTINGS[name]), {"W": start}, [{"W": g} for g in grads])
+    np.testing.assert_allclose([point["W"] for point in points], wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_the_stored_path_is_what_pytorch_gives_today():
@@ -146,9 +161,9 @@ def test_other_settings_are_those_of_pytorch_too(name, dtype):
         settings = {key: (value + 0.9) / 2 if value > 0.5 else value for key, value in SETTINGS[name].items()}
         settings["lr"] = lr
         start, grads = rng.standard_normal(9).astype(dtype), rng.standard_normal((50, 9)).astype(dtype)
-        points, _ = walk(getattr(nn, name)(**settings), {"p": start}, [{"p": g} for g in grads])
+        points, _ = walk(getattr(nn, name)(**settings), {"W": start}, [{"W": g} for g in grads])
         wanted = oracle["path"](torch, name, settings, start, grads)
-        np.testing.assert_allclose([point["p"] for point in points], wanted, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose([point["W"] for point in points], wanted, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -162,7 +177,7 @@ def test_a_schedule_sees_the_steps_already_taken_once_a_step(name):
     params = {"a": np.ones(2, np.float32), "b": np.ones(3, np.float32)}
     grads = {"a": np.full(2, 0.5, np.float32), "b": np.full(3, -0.5, np.float32)}
     points, opt = walk(getattr(nn, name)(lr), params, [grads] * 3)
-    assert seen == [0, 1, 2]
+    assert seen == ([0, 0, 1, 1, 2, 2] if name == "adamw" else [0, 1, 2]), "AdamW asks for its decay too"
     assert opt["t"] == 3
     assert all(type(t) is int for t in seen)
     assert {a.dtype for point in points for a in point.values()} == {np.dtype(np.float32)}
@@ -170,49 +185,49 @@ def test_a_schedule_sees_the_steps_already_taken_once_a_step(name):
 
 def test_a_schedule_sets_the_rate_of_its_step():
     rates = [0.5, 0.25, 0.0]
-    points, _ = walk(nn.sgd(lambda t: rates[t]), {"p": np.array([1.0])}, [{"p": np.array([1.0])}] * 3)
-    assert [point["p"][0] for point in points] == [0.5, 0.25, 0.25]
-    points, _ = walk(nn.momentum(lambda t: rates[t], 0.5), {"p": np.array([1.0])}, [{"p": np.array([1.0])}] * 3)
-    assert [point["p"][0] for point in points] == [0.5, 0.0, -0.25], "v keeps the rates of the past: -0.5 -0.5 -0.25"
+    points, _ = walk(nn.sgd(lambda t: rates[t]), {"W": np.array([1.0])}, [{"W": np.array([1.0])}] * 3)
+    assert [point["W"][0] for point in points] == [0.5, 0.25, 0.25]
+    points, _ = walk(nn.momentum(lambda t: rates[t], 0.5), {"W": np.array([1.0])}, [{"W": np.array([1.0])}] * 3)
+    assert [point["W"][0] for point in points] == [0.5, 0.0, -0.25], "v keeps the rates of the past: -0.5 -0.5 -0.25"
 
 
 @pytest.mark.parametrize("wide", [np.float64(0.1), np.array(0.1), lambda t: np.float64(0.1)])
 @pytest.mark.parametrize("name", RULES)
 def test_a_numpy_rate_widens_nothing(name, wide):
-    params, grads = {"p": np.ones((2, 2), np.float32)}, {"p": np.ones((2, 2), np.float32)}
+    params, grads = {"W": np.ones((2, 2), np.float32)}, {"W": np.ones((2, 2), np.float32)}
     points, opt = walk(getattr(nn, name)(wide), params, [grads] * 2)
-    assert points[-1]["p"].dtype == np.float32
-    assert {opt[slot]["p"].dtype for slot in SLOTS[name]} <= {np.dtype(np.float32)}
+    assert points[-1]["W"].dtype == np.float32
+    assert {opt[slot]["W"].dtype for slot in SLOTS[name]} <= {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_other_numpy_settings_widen_nothing(name):
     settings = {key: np.float64(value) for key, value in SETTINGS[name].items()}
-    params, grads = {"p": np.ones(3, np.float32)}, {"p": np.ones(3, np.float32)}
+    params, grads = {"W": np.ones(3, np.float32)}, {"W": np.ones(3, np.float32)}
     points, opt = walk(getattr(nn, name)(**settings), params, [grads] * 2)
-    assert points[-1]["p"].dtype == np.float32
-    assert {opt[slot]["p"].dtype for slot in SLOTS[name]} <= {np.dtype(np.float32)}
+    assert points[-1]["W"].dtype == np.float32
+    assert {opt[slot]["W"].dtype for slot in SLOTS[name]} <= {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_the_parameters_dtype_is_kept_whatever_the_gradients_is(name):
     optimizer = getattr(nn, name)(**SETTINGS[name])
     for dtype in (np.float16, np.float32, np.float64):
-        for other in (np.float32, np.float64):
-            points, opt = walk(optimizer, {"p": np.ones(3, dtype)}, [{"p": np.full(3, 0.5, other)}] * 3)
-            assert points[-1]["p"].dtype == dtype
-            assert all(opt[slot]["p"].dtype == dtype for slot in SLOTS[name])
+        for other in (np.float32, np.float64, np.int64):
+            points, opt = walk(optimizer, {"W": np.ones(3, dtype)}, [{"W": np.full(3, 1.5).astype(other)}] * 3)
+            assert points[-1]["W"].dtype == dtype
+            assert all(opt[slot]["W"].dtype == dtype for slot in SLOTS[name])
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_integer_parameters_do_not_cut_gradients_to_ints(name):
     optimizer = getattr(nn, name)(**SETTINGS[name])
-    grads = [{"p": np.array([0.5, -0.25])}] * 3
-    ints, _ = walk(optimizer, {"p": np.array([3, 4])}, grads)
-    floats, _ = walk(optimizer, {"p": np.array([3.0, 4.0])}, grads)
+    grads = [{"W": np.array([0.5, -0.25])}] * 3
+    ints, _ = walk(optimizer, {"W": np.array([3, 4])}, grads)
+    floats, _ = walk(optimizer, {"W": np.array([3.0, 4.0])}, grads)
     for one, other in zip(ints, floats, strict=True):
-        assert one["p"].dtype == np.float64
-        assert np.array_equal(one["p"], other["p"])
+        assert one["W"].dtype == np.float64
+        assert np.array_equal(one["W"], other["W"])
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -247,8 +262,21 @@ def test_init_remembers_zeros_that_belong_to_nobody_else(name):
     arrays = [*params.values(), *memory]
     for k, a in enumerate(arrays):
         assert not any(np.shares_memory(a, b) for b in arrays[k + 1 :]), "two slots in one array"
-    if name == "adam":
+    if "m" in opt:
         assert opt["m"] is not opt["v"]
+
+
+def test_adamw_decays_the_weights_alone():
+    params = {name: np.ones(3, np.float32) for name in ("W1", "b1", "gamma1", "w", "beta1", "W2")}
+    grads = {name: np.full(3, 0.5, np.float32) for name in params}
+    (plain,), _ = walk(nn.adam(0.1), params, [grads])
+    (decayed,), _ = walk(nn.adamw(0.1, decay=0.3), params, [grads])
+    for name in params:
+        wanted = plain[name] - np.float32(0.03) if name in ("W1", "W2") else plain[name]
+        np.testing.assert_allclose(decayed[name], wanted, rtol=1e-6)
+        assert np.array_equal(decayed[name], plain[name]) == (name[0] != "W")
+    (none,), _ = walk(nn.adamw(0.1, decay=0), params, [grads])
+    assert all(np.array_equal(none[name], plain[name]) for name in params)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -268,19 +296,19 @@ def test_gradients_of_other_names_are_refused(name):
     params = {"W1": np.ones(2), "b1": np.ones(2)}
     opt = optimizer.init(params)
     for grads, message in [
-        ({"W1": np.ones(2)}, "step: no gradient for ['b1'], no parameter for []; the names must be the same"),
+        ({"W1": np.ones(2)}, "no gradient for ['b1'], no parameter for []; the names must be the same"),
         (
             {"W1": np.ones(2), "b1": np.ones(2), "c": np.ones(2)},
-            "step: no gradient for [], no parameter for ['c']; the names must be the same",
+            "no gradient for [], no parameter for ['c']; the names must be the same",
         ),
         (
             {"w1": np.ones(2), "b1": np.ones(2)},
-            "step: no gradient for ['W1'], no parameter for ['w1']; the names must be the same",
+            "no gradient for ['W1'], no parameter for ['w1']; the names must be the same",
         ),
     ]:
         with pytest.raises(ValueError) as error:  # noqa: PT011 (the whole message is compared)
             optimizer.step(params, grads, opt)
-        assert str(error.value) == message
+        assert str(error.value) == f"{says(name)}: {message}"
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -289,7 +317,7 @@ def test_gradients_of_another_shape_are_refused_not_broadcast(name, shape, other
     optimizer, params = getattr(nn, name)(), {"W1": np.ones(shape)}
     with pytest.raises(ValueError) as error:  # noqa: PT011 (the whole message is compared)
         optimizer.step(params, {"W1": np.ones(other)}, optimizer.init(params))
-    assert str(error.value) == f"step: W1 has shape {shape}, its gradient {other}"
+    assert str(error.value) == f"{says(name)}: W1 has shape {shape}, its gradient {other}"
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -302,10 +330,10 @@ def test_no_parameters_at_all_are_no_trouble(name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_number_is_a_parameter_too(name):
-    points, _ = walk(getattr(nn, name)(), {"p": np.float32(1)}, [{"p": np.float32(0.5)}] * 2)
-    alone, _ = walk(getattr(nn, name)(), {"p": np.ones(1, np.float32)}, [{"p": np.full(1, 0.5, np.float32)}] * 2)
-    assert points[-1]["p"] == alone[-1]["p"][0]
-    assert points[-1]["p"].dtype == np.float32
+    points, _ = walk(getattr(nn, name)(), {"W": np.float32(1)}, [{"W": np.float32(0.5)}] * 2)
+    alone, _ = walk(getattr(nn, name)(), {"W": np.ones(1, np.float32)}, [{"W": np.full(1, 0.5, np.float32)}] * 2)
+    assert points[-1]["W"] == alone[-1]["W"][0]
+    assert points[-1]["W"].dtype == np.float32
 
 
 def test_a_rule_of_ones_own_is_lifted():
@@ -324,8 +352,13 @@ def test_a_rule_of_ones_own_is_lifted():
     assert opt["count"]["b"].tolist() == [[2, 2, 2]]
     assert opt["total"]["a"].tolist() == [10, -10]
     assert calls == [(1, 1.0, (2,)), (1, 1.0, (1, 3)), (2, 0.5, (2,)), (2, 0.5, (1, 3))], "t counts from 1"
-    with pytest.raises(ValueError, match=r"^step: no gradient for \['b'\]"):
+    with pytest.raises(ValueError, match=r"^test_a_rule_of_ones_own_is_lifted: no gradient for \['b'\]"):
         rule.step(params, {"a": grads["a"]}, opt)
+
+
+def says(name):
+    """The name with which errors of a step begin: AdamW's step is Adam's."""
+    return "adam" if name == "adamw" else name
 
 
 @pytest.mark.traps("T28")
@@ -388,12 +421,12 @@ def test_memory_that_fades_becomes_zero_before_it_becomes_subnormal(name, slot, 
 @pytest.mark.rows("S3-35")
 def test_adam_of_the_sources_is_algorithm_1_with_a_larger_eps_at_first():
     start, grads = oracle["problem"]()
-    steps = {"p": start}
+    steps = {"W": start}
     opt = nn.adam().init(steps)
     for t, g in enumerate(grads, start=1):
-        steps, opt = nn.adam(eps=1e-7 / math.sqrt(1 - 0.999**t)).step(steps, {"p": g}, opt)
+        steps, opt = nn.adam(eps=1e-7 / math.sqrt(1 - 0.999**t)).step(steps, {"W": g}, opt)
     wanted = [list(sources_adam(float(p), grads[:, k].tolist()))[-1] for k, p in enumerate(start)]
-    np.testing.assert_allclose(steps["p"], wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(steps["W"], wanted, rtol=1e-12, atol=1e-12)
     assert 1 / math.sqrt(1 - 0.999) == pytest.approx(30, rel=0.06), "at first some thirty times as much"
 
 
@@ -507,14 +540,14 @@ SCHEDULES = {
 def test_every_rule_takes_every_schedule(name, schedule):
     """Five steps under a schedule are five steps of five optimizers, each with the rate of its step."""
     start, grads = oracle["problem"]()
-    points, _ = walk(getattr(nn, name)(SCHEDULES[schedule]), {"p": start}, [{"p": g} for g in grads[:5]])
-    params, opt = {"p": start}, getattr(nn, name)().init({"p": start})
+    points, _ = walk(getattr(nn, name)(SCHEDULES[schedule]), {"W": start}, [{"W": g} for g in grads[:5]])
+    params, opt = {"W": start}, getattr(nn, name)().init({"W": start})
     for t, point in enumerate(points):
-        params, opt = getattr(nn, name)(SCHEDULES[schedule](t)).step(params, {"p": grads[t]}, opt)
-        assert np.array_equal(params["p"], point["p"])
+        params, opt = getattr(nn, name)(SCHEDULES[schedule](t)).step(params, {"W": grads[t]}, opt)
+        assert np.array_equal(params["W"], point["W"])
 
 
-@pytest.mark.parametrize("steps", [0, -1, 468.75, None])
+@pytest.mark.parametrize("steps", [0, -1, 468.75, None, True])
 @pytest.mark.parametrize(
     ("name", "schedule"),
     [
@@ -526,3 +559,180 @@ def test_every_rule_takes_every_schedule(name, schedule):
 def test_a_schedule_of_no_steps_is_refused_at_once(name, schedule, steps):
     with pytest.raises(ValueError, match=rf"^{name}: steps is {re.escape(repr(steps))}, wanted an int from 1 up$"):
         schedule(steps)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("lr", [-0.1, np.nan, np.inf, "0.1", None, True, [0.1], np.array("0.1"), np.ones(2)])
+def test_a_rate_out_of_bounds_is_refused_where_it_is_given(name, lr):
+    with pytest.raises(ValueError, match=r"^\w+: lr is .*, wanted a number in \[0, inf\)"):
+        getattr(nn, name)(lr)
+    for schedule in (lambda n: nn.cosine(n, 5), lambda n: nn.step_decay(n, 0.5, 5), lambda n: nn.warm_up(n, 5)):
+        with pytest.raises(ValueError, match=r"^(cosine|step_decay|warm_up): lr is .*, wanted a number in \[0, inf\)"):
+            schedule(lr)
+    with pytest.raises(ValueError, match=r"^constant: lr is"):
+        nn.constant(lr)
+
+
+def test_what_is_no_rate_at_all_is_told_of_schedules():
+    message = "sgd: lr is a list of 2, wanted a number in [0, inf), or a schedule, say nnfunc.cosine(0.1, steps=1000)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        nn.sgd([0.1, 0.01])
+
+
+@pytest.mark.parametrize("rate", [np.nan, -1e-3, np.inf, "0.1", None])
+def test_a_schedule_that_gives_no_rate_is_refused_at_its_step(rate):
+    optimizer = nn.momentum(lambda t: 0.1 if t < 2 else rate)
+    with pytest.raises(
+        ValueError, match=rf"^momentum: lr\(2\) is {re.escape(repr(rate))}, wanted a number in \[0, inf\)"
+    ):
+        walk(optimizer, {"W": np.ones(2)}, [{"W": np.ones(2)}] * 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "setting", "within"),
+    [
+        (nn.momentum, "momentum", "[0, 1)"),
+        (nn.nesterov, "momentum", "[0, 1)"),
+        (nn.adagrad, "eps", "[0, inf)"),
+        (nn.rmsprop, "decay", "[0, 1)"),
+        (nn.rmsprop, "eps", "[0, inf)"),
+        (nn.adam, "beta1", "[0, 1)"),
+        (nn.adam, "beta2", "[0, 1)"),
+        (nn.adam, "eps", "[0, inf)"),
+        (nn.adamw, "decay", "[0, inf)"),
+        (lambda factor: nn.step_decay(0.1, factor, 3), "factor", "[0, inf)"),
+        (lambda last: nn.cosine(0.1, 3, last), "last", "[0, inf)"),
+    ],
+)
+def test_a_setting_out_of_bounds_is_refused_where_it_is_given(make, setting, within):
+    bad = [-0.1, np.nan, np.inf, "0.5", None, True, [0.5]] + ([1.0, 1.5] if within == "[0, 1)" else [])
+    for value in bad:
+        with pytest.raises(ValueError, match=rf"^\w+: {setting} is .*, wanted a number in {re.escape(within)}$"):
+            make(**{setting: value})
+    make(**{setting: 0})
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_lists_and_numbers_are_parameters_and_gradients_too(name):
+    optimizer = getattr(nn, name)(**SETTINGS[name])
+    for params, grads in [
+        ([1, 2], [0.5, -1]),
+        ([1.0, 2.0], [1, -1]),
+        (3, 0.5),
+        (3.0, 1),
+        (np.ones(2, np.float32), [1, 2]),
+    ]:
+        of = np.asarray(params).dtype if isinstance(params, np.ndarray) else np.float64
+        points, opt = walk(optimizer, {"W": params}, [{"W": grads}] * 3)
+        wanted, memory = walk(optimizer, {"W": np.asarray(params, of)}, [{"W": np.asarray(grads, of)}] * 3)
+        assert np.array_equal(points[-1]["W"], wanted[-1]["W"])
+        assert points[-1]["W"].dtype == of
+        assert all(np.array_equal(opt[slot]["W"], memory[slot]["W"]) for slot in SLOTS[name])
+
+
+@pytest.mark.parametrize(
+    "value", [np.ma.masked_array([1.0, 2.0], [True, False]), ["a", "b"], [1j, 2], [[1.0], [1.0, 2]]]
+)
+def test_what_holds_no_numbers_is_no_parameter_and_no_gradient(value):
+    init, step = nn.momentum()
+    good = {"W": np.ones(2)}
+    for call, what in [
+        (lambda: init({"W": value}), "W"),
+        (lambda: step({"W": value}, good, init(good)), "W"),
+        (lambda: step(good, {"W": value}, init(good)), "the gradient of W"),
+    ]:
+        with pytest.raises(ValueError, match=rf"^momentum: {what} (is|has)"):
+            call()
+
+
+PARAMS = {"W1": np.ones((2, 3)), "b1": np.ones(3)}
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("other", RULES)
+def test_the_memory_of_another_optimizer_is_refused(name, other):
+    if SLOTS[name] == SLOTS[other]:
+        return
+    opt = getattr(nn, other)().init(PARAMS)
+    came, wanted = (", ".join(["t", *SLOTS[rule]]) for rule in (other, name))
+    with pytest.raises(ValueError, match=f"^{says(name)}: the memory holds {came}, wanted {wanted}$"):
+        getattr(nn, name)().step(PARAMS, PARAMS, opt)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v | {"b1": np.ones((1, 3))}, r"b1 has shape \(3,\), its v \(1, 3\)"),
+        (lambda v: v | {"b1": np.ones((2, 3))}, r"b1 has shape \(3,\), its v \(2, 3\)"),
+        (lambda v: v | {"W1": np.ones(3)}, r"W1 has shape \(2, 3\), its v \(3,\)"),
+        (lambda v: v | {"W1": 0.0}, r"W1 has shape \(2, 3\), its v \(\)"),
+        (lambda v: {"W1": v["W1"]}, r"no v for \['b1'\], no parameter for \[\]; the names must be the same"),
+        (lambda v: v | {"W2": v["W1"]}, r"no v for \[\], no parameter for \['W2'\]; the names must be the same"),
+        (lambda v: [*v.values()], "v is a list of 2, wanted a dict"),
+    ],
+)
+@pytest.mark.parametrize("name", ["momentum", "adam", "adamw"])
+def test_memory_of_other_names_or_shapes_is_refused_not_broadcast(name, change, message):
+    optimizer = getattr(nn, name)()
+    _, opt = walk(optimizer, PARAMS, [PARAMS] * 5)
+    with pytest.raises(ValueError, match=f"^{says(name)}: {message}$"):
+        optimizer.step(PARAMS, PARAMS, opt | {"v": change(opt["v"])})
+
+
+@pytest.mark.parametrize("t", ["1", -1, 1.5, None])
+def test_a_count_of_steps_that_is_none_is_refused(t):
+    optimizer = nn.adam()
+    with pytest.raises(ValueError, match=rf"^adam: the memory's t is {t!r}, wanted an int from 0 up$"):
+        optimizer.step(PARAMS, PARAMS, optimizer.init(PARAMS) | {"t": t})
+
+
+@pytest.mark.parametrize("wrong", [None, [1.0], "W1", 3, np.ones(3), {"W1"}])
+def test_what_is_no_dict_is_refused_by_its_place(wrong):
+    step = nn.sgd().step
+    for arguments, what in [
+        ((wrong, PARAMS, {"t": 0}), "params"),
+        ((PARAMS, wrong, {"t": 0}), "gradient"),
+        ((PARAMS, PARAMS, wrong), "the memory"),
+    ]:
+        with pytest.raises(ValueError, match=f"^sgd: {what} is .*, wanted a dict$"):
+            step(*arguments)
+    with pytest.raises(ValueError, match=r"^momentum: params is .*, wanted a dict$"):
+        nn.momentum().init(wrong)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda p, v: p, r"the rule returned an array of shape \(2, 3\), wanted the tuple \(p, v\)"),
+        (lambda p, v: [p, v], r"the rule returned a list of 2, wanted the tuple \(p, v\)"),
+        (lambda p, v: (p,), r"the rule returned a tuple of 1, wanted the tuple \(p, v\)"),
+        (lambda p, v: None, r"the rule returned None, wanted the tuple \(p, v\)"),
+        (lambda p, v: (p[:1], v), r"W1 has shape \(2, 3\), its new value \(1, 3\)"),
+        (lambda p, v: (p, v.sum()), r"W1 has shape \(2, 3\), its v \(\)"),
+        (lambda p, v: (1.0, v), r"W1 has shape \(2, 3\), its new value \(\)"),
+    ],
+)
+def test_a_rule_that_returns_anything_else_is_refused_at_the_first_step(answer, message):
+    @nn.per_array(0.1, "v")
+    def rule(p, g, v, *, lr, t):
+        return answer(p, v)
+
+    params = {"W1": np.ones((2, 3)), "b1": np.ones(3)}
+    with pytest.raises(ValueError, match=f": {message}$"):
+        rule.step(params, params, rule.init(params))
+
+
+def test_a_rule_without_memory_returns_a_tuple_too():
+    """Else each parameter would become its first row."""
+    optimizer = nn.per_array(0.1)(lambda p, g, *, lr, t: p - lr * g)
+    with pytest.raises(ValueError, match=r": the rule returned an array of shape \(2, 3\), wanted the tuple \(p\)$"):
+        optimizer.step(PARAMS, PARAMS, {"t": 0})
+
+
+@pytest.mark.parametrize("rule", ["sgd", None, 3])
+def test_what_is_no_rule_is_refused(rule):
+    with pytest.raises(ValueError, match=r"^per_array: rule is .*, wanted a function rule\(p, g, \*slots, lr, t\)$"):
+        nn.per_array(0.1)(rule)

@@ -1,17 +1,13 @@
 """The fold: batches, steps, runs, and a run that is stopped, saved and resumed."""
 
-import importlib
 import io
 import itertools
-import multiprocessing
 import re
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 
 import nnfunc as nn
-from nnfunc.training import State
 
 RULES = {
     "sgd": nn.sgd(0.5),
@@ -20,6 +16,7 @@ RULES = {
     "adagrad": nn.adagrad(0.1),
     "rmsprop": nn.rmsprop(0.01),
     "adam": nn.adam(0.01),
+    "adamw": nn.adamw(0.01, decay=0.1),
 }
 NET = nn.mlp(nn.layers.sigmoid)
 GRAD = nn.value_and_grad(NET, nn.ops.softmax_cross_entropy)
@@ -147,18 +144,29 @@ def test_draws_with_replacement_miss_a_share_of_the_data_and_repeat_some():
     assert not any(len(set(batch)) < size for batch in without)
 
 
+X5, MASKED = np.zeros(5), np.ma.masked_array(np.zeros(5), [True] + 4 * [False])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((np.zeros(5), np.zeros(4), 2), "minibatches: x has 5 samples, t has 4"),
-        ((np.zeros(5), np.zeros(5), 6), "minibatches: batch_size is 6, wanted 1 to 5, the number of samples"),
-        ((np.zeros(5), np.zeros(5), 0), "minibatches: batch_size is 0, wanted 1 to 5, the number of samples"),
-        ((np.zeros(5), np.zeros(5), -1), "minibatches: batch_size is -1, wanted 1 to 5, the number of samples"),
-        ((np.zeros(0), np.zeros(0), 1), "minibatches: batch_size is 1, wanted 1 to 0, the number of samples"),
+        ((np.zeros(5), np.zeros(5), 6), "minibatches: batch_size is 6, wanted an int from 1 to 5"),
+        ((np.zeros(5), np.zeros(5), 0), "minibatches: batch_size is 0, wanted an int from 1 to 5"),
+        ((np.zeros(5), np.zeros(5), -1), "minibatches: batch_size is -1, wanted an int from 1 to 5"),
+        ((np.zeros(5), np.zeros(5), True), "minibatches: batch_size is True, wanted an int from 1 to 5"),
+        ((np.zeros(0), np.zeros(0), 1), "minibatches: batch_size is 1, wanted an int from 1 to 0"),
         ((np.zeros(5), np.zeros(5), 2, -1), "minibatches: seed is -1, wanted an int from 0 up"),
         ((np.zeros(5), np.zeros(5), 2, None), "minibatches: seed is None, wanted an int from 0 up"),
         ((np.zeros(5), np.zeros(5), 2, 0, -3), "minibatches: start is -3, wanted an int from 0 up"),
         ((np.zeros(5), np.zeros(5), 2, 0, 1.0), "minibatches: start is 1.0, wanted an int from 0 up"),
+        ((np.zeros(5), np.zeros(5), 2, 0, 0, 1), "minibatches: replace is 1, wanted True or False"),
+        ((3.0, np.zeros(5), 2), "minibatches: x has shape (); wanted (N, ...)"),
+        (((np.zeros(5), np.zeros((4, 2))), np.zeros(5), 2), "minibatches: x has shape (5,), (4, 2); wanted (N, ...)"),
+        (((np.zeros(5), np.zeros(5)), np.zeros(4), 2), "minibatches: x has 5 samples, t has 4"),
+        ((MASKED, np.zeros(5), 2), "minibatches: x is a masked array, whose mask would be lost; wanted x.filled(...)"),
+        ((np.zeros(5), MASKED, 2), "minibatches: t is a masked array, whose mask would be lost; wanted t.filled(...)"),
+        (((X5, MASKED), X5, 2), "minibatches: x is a masked array, whose mask would be lost; wanted x.filled(...)"),
     ],
 )
 def test_bad_arguments_are_refused_at_the_call(arguments, message):
@@ -169,6 +177,50 @@ def test_bad_arguments_are_refused_at_the_call(arguments, message):
 def test_a_batch_size_that_is_no_whole_number_is_refused():
     with pytest.raises(ValueError, match=r"^minibatches: batch_size is 2\.5, wanted"):
         numbered(5, 2.5)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_batches_are_those_of_the_first_release(replace):
+    """The construction of 2026, written out: runs that were saved then go on with the same batches."""
+    x, drawn = np.arange(23) * 7, first(12, nn.minibatches(np.arange(23) * 7, np.arange(23), 5, 9, 2, replace))
+    stream, number = np.random.PCG64(np.random.SeedSequence(9, spawn_key=(0,))), 0
+    for epoch in range(4):
+        rng = np.random.Generator(stream.jumped(epoch + 1))
+        order = rng.integers(23, size=23) if replace else rng.permutation(23)
+        for i in range(4):
+            if 2 <= number < 14:
+                assert np.array_equal(drawn[number - 2][0], x[order[5 * i : 5 * i + 5]])
+                assert np.array_equal(drawn[number - 2][1], order[5 * i : 5 * i + 5])
+            number += 1
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_tuple_of_inputs_gives_tuples_of_the_same_rows(replace):
+    image, words, t = np.arange(40.0).reshape(10, 2, 2), np.arange(10) * 3, [*range(10)]
+    plain = nn.minibatches(image, t, 4, seed=3, replace=replace)
+    for (xs, ts), ((a, b), both) in zip(
+        first(5, plain), nn.minibatches((image, words), t, 4, 3, 0, replace), strict=False
+    ):
+        assert np.array_equal(a, xs)
+        assert np.array_equal(b, both * 3)
+        assert np.array_equal(ts, both)
+        assert (a.dtype, b.dtype) == (np.float64, np.int64)
+    (inputs,), heads = next(nn.minibatches((image,), (words, np.array(t)), 10))
+    assert inputs.shape == (10, 2, 2)
+    assert np.array_equal(heads[0], heads[1] * 3)
+
+
+def test_a_net_of_two_inputs_learns_from_such_batches():
+    x, t = nn.spiral(0, points=20, classes=4)
+    both = nn.layers.serial(
+        nn.layers.parallel(nn.layers.affine("p"), nn.layers.affine("q")), nn.layers.join(nn.ops.add)
+    )
+    params = nn.init_affine(0, "p", 2, 4) | nn.init_affine(0, "q", 2, 4)
+    optimizer = nn.sgd(0.1)
+    step = nn.train_step(nn.value_and_grad(both, nn.ops.softmax_cross_entropy), optimizer)
+    run = nn.fit(step, nn.init_state(optimizer, params), nn.minibatches((x, x**2), t, 20), 60)
+    _, curves = nn.history(run)
+    assert curves["loss"][1][-10:].mean() < curves["loss"][1][:10].mean()
 
 
 # The step
@@ -224,13 +276,13 @@ def test_the_gradient_is_called_in_training_mode_with_the_key_of_its_step():
 def test_the_first_state():
     params, stats = {"W1": np.ones(2)}, {"mean1": np.zeros(2)}
     state = nn.init_state(nn.adam(), params, stats, seed=np.uint8(4))
-    assert isinstance(state, State)
-    assert state.params is params
+    assert isinstance(state, nn.State)
+    assert state.params == params
     assert state.stats == stats
     assert (state.seed, state.step, state.opt["t"]) == (4, 0, 0)
     assert type(state.seed) is int
     assert nn.init_state(nn.sgd(), params).seed == 0
-    for seed in (-1, 1.5, None, "0"):
+    for seed in (-1, 1.5, None, "0", True):
         with pytest.raises(ValueError, match=rf"^init_state: seed is {seed!r}, wanted an int from 0 up$"):
             nn.init_state(nn.sgd(), params, seed=seed)
 
@@ -271,6 +323,100 @@ def test_fit_ends_with_its_batches_and_does_nothing_until_it_is_asked():
         next(run)
 
 
+@pytest.mark.parametrize("steps", [-1, 2.0, None, True, "3"])
+def test_steps_that_are_none_are_refused_at_the_call(steps):
+    x, t, step, state = problem()
+    with pytest.raises(ValueError, match=rf"^fit: steps is {steps!r}, wanted an int from 0 up$"):
+        nn.fit(step, state, [(x, t)], steps)
+    pytest.importorskip("tqdm", reason="the bar comes with the extra `progress`")
+    with pytest.raises(ValueError, match=rf"^progress: steps is {steps!r}, wanted an int from 0 up$"):
+        nn.progress([], steps)
+    with pytest.raises(ValueError, match=rf"^progress: start is {steps!r}, wanted an int from 0 up$"):
+        nn.progress([], 3, steps)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "came"),
+    [
+        (nn.sgd, "the function sgd"),
+        (0.1, "0.1"),
+        ("sgd", "'sgd'"),
+        (None, "None"),
+        (tuple(nn.sgd()), "a tuple of 2"),
+        (nn.sgd().step, "the function step"),
+    ],
+)
+def test_what_is_no_optimizer_is_told_what_one_is(optimizer, came):
+    for where, call in [
+        ("train_step", lambda: nn.train_step(GRAD, optimizer)),
+        ("init_state", lambda: nn.init_state(optimizer, {})),
+    ]:
+        message = f"{where}: optimizer is {came}, wanted an Optimizer, say nnfunc.sgd()"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", ["f", None, 3])
+def test_what_cannot_be_called_is_refused_where_it_is_given(wrong):
+    x, t, step, state = problem()
+    for where, name, call in [
+        ("train_step", "grad", lambda: nn.train_step(wrong, nn.sgd())),
+        ("fit", "step", lambda: nn.fit(wrong, state, [(x, t)], 1)),
+        ("every", "evaluate", lambda: nn.every(3, wrong)),
+    ]:
+        with pytest.raises(ValueError, match=f"^{where}: {name} is {wrong!r}, wanted a function "):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [None, [1.0], 3, {"W1"}])
+def test_a_first_state_wants_dicts(wrong):
+    for arguments, name in [((wrong, {}), "params"), (({}, wrong), "stats")]:
+        with pytest.raises(ValueError, match=f"^init_state: {name} is .*, wanted a dict$"):
+            nn.init_state(nn.sgd(), *arguments)
+
+
+OWN = {"params": {}, "step": 3}
+
+
+@pytest.mark.parametrize(
+    ("pair", "came"),
+    [
+        ((OWN, {"loss": 0.5}), "a dict of 2, a dict of 1"),
+        ((tuple(nn.init_state(nn.sgd(), {})), {}), "a tuple of 5, a dict of 0"),
+        ((np.zeros((4, 2)), np.zeros(4)), "an array of shape (4, 2), an array of shape (4,)"),
+        (3, "3"),
+        ([nn.init_state(nn.sgd(), {}), {}], "a list of 2"),
+    ],
+)
+@pytest.mark.parametrize("consumer", ["history", "checkpoints", "progress"])
+def test_a_run_of_other_states_is_told_what_a_run_yields(consumer, pair, came, tmp_path):
+    calls = {
+        "history": nn.history,
+        "checkpoints": lambda run: list(nn.checkpoints(run, tmp_path / "s.npz", 1)),
+        "progress": lambda run: list(nn.progress(run, 3)),
+    }
+    message = f"{consumer}: the run yields {came}, wanted (state, metrics) with an nnfunc.State"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        calls[consumer]([pair])
+
+
+@pytest.mark.parametrize(("state", "came"), [(OWN, "a dict of 2"), (None, "None"), ((1, 2), "a tuple of 2")])
+def test_what_is_no_state_is_neither_learnt_from_nor_saved(state, came, tmp_path):
+    x, t, step, _ = problem()
+    with pytest.raises(ValueError, match=f"^train_step: the state is {came}, wanted an nnfunc.State$"):
+        step(state, (x, t))
+    with pytest.raises(ValueError, match=f"^save_state: the state is {came}, wanted an nnfunc.State$"):
+        nn.save_state(tmp_path / "s.npz", state)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_masked_array_is_not_saved_without_its_mask(tmp_path):
+    state = nn.init_state(nn.sgd(), {"w": np.ma.masked_array([1.0, 2.0], [True, False])})
+    with pytest.raises(ValueError, match=r"^save_state: params/w is a masked array, whose mask would be lost"):
+        nn.save_state(tmp_path / "s.npz", state)
+    assert not any(tmp_path.iterdir())
+
+
 def test_learning_learns():
     x, t, step, state = problem(optimizer=RULES["adam"])
     *_, (_, metrics) = nn.fit(step, state, nn.minibatches(x, t, 50), 600)
@@ -295,8 +441,8 @@ def test_an_epoch_is_a_whole_number_of_steps(batch_size, at):
 def test_an_epoch_of_broken_steps_is_refused(steps):
     with pytest.raises(ValueError, match=rf"^every: steps is {re.escape(repr(steps))}, wanted an int from 1 up$"):
         nn.every(steps, lambda state: {})
-    with pytest.raises(ValueError, match="steps is"):
-        list(nn.checkpoints([], "nowhere.npz", steps))
+    with pytest.raises(ValueError, match="^checkpoints: steps is"):
+        nn.checkpoints([], "nowhere.npz", steps)
 
 
 def test_the_metrics_of_step_and_evaluation_come_together():
@@ -393,7 +539,7 @@ def test_a_state_comes_back_as_it_went(tmp_path):
     state = nn.init_state(nn.adam(), params, stats, seed=2**40)._replace(step=12345)
     nn.save_state(str(tmp_path / "state.npz"), state)
     loaded = nn.load_state(str(tmp_path / "state.npz"))
-    assert isinstance(loaded, State)
+    assert isinstance(loaded, nn.State)
     assert_equal_states(loaded, state)
     assert (type(loaded.seed), type(loaded.step), type(loaded.opt["t"])) == (int, int, int)
 
@@ -439,7 +585,8 @@ def test_checkpoints_save_the_state_now_and_then_and_pass_the_run_on(tmp_path):
 
 def small(dtype=np.float64):
     """A net with batch normalisation and dropout, a batch, and the mode of a step in training."""
-    params, stats = nn.init_mlp(1, (2, 6, 4), batch_norm=True, dtype=dtype)
+    params = nn.init_mlp(1, (2, 6, 4), batch_norm=True, dtype=dtype)
+    stats = nn.init_stats(params)
     params |= {"b1": np.full(6, 0.3, dtype), "beta1": np.full(6, -0.2, dtype)}
     x, t = nn.spiral(0, points=5, classes=4)
     grad = nn.value_and_grad(nn.mlp(dropout=0.3), nn.ops.softmax_cross_entropy)
@@ -512,7 +659,7 @@ def test_clipping_takes_no_gradient_and_one_whose_square_overflows():
 
 @pytest.mark.parametrize("max_norm", [0, -1.0, np.nan])
 def test_clipping_to_nothing_is_refused_at_once(max_norm):
-    message = f"with_clipping: max_norm is {float(max_norm)}, wanted a length above 0"
+    message = f"with_clipping: max_norm is {max_norm}, wanted a number in (0, inf]"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         nn.with_clipping(GRAD, max_norm)
 
@@ -524,205 +671,6 @@ def test_wrapped_gradients_train():
     moved = {name: p - new.params[name] for name, p in state.params.items()}
     assert length(moved) == pytest.approx(0.01, rel=1e-12), "clipped after the decay"
     assert metrics["loss"] > GRAD(state.params, x, t)[0], "the loss that is descended is the one with the penalty"
-
-
-# Search
-
-SPACE = {
-    "lr": ("log", 1e-6, 1e-2),
-    "keep": ("uniform", -1, 3),
-    "act": ("choice", ["relu", "tanh", "sigmoid"]),
-    "sizes": ("choice", ((50,), (50, 50))),
-}
-
-
-def study(settings, key):
-    """A score, an error or nan, by the key alone."""
-    if key[1] % 10 == 3:
-        raise ZeroDivisionError(f"trial {key[1]}")
-    score = np.nan if key[1] % 10 == 7 else np.float32(key[1] % 5) / 4
-    return {"score": score, "key": key, "val": [0.1, settings["keep"]]}
-
-
-def test_settings_are_drawn_from_their_space():
-    drawn = [trial.settings for trial in nn.random_search(lambda s, key: {"score": 0}, SPACE, 4000, seed=5)]
-    assert list(drawn[0]) == list(SPACE)
-    lr, keep = np.array([s["lr"] for s in drawn]), np.array([s["keep"] for s in drawn])
-    assert (lr.min() >= 0.999999e-6, lr.max() <= 1.000001e-2) == (True, True)
-    assert (keep.min() >= -1, keep.max() <= 3) == (True, True)
-    # four decades and four bins of 1000 each, with a deviation of 27; the pairs 250 with 15
-    decade, quarter = np.floor(np.log10(lr)).astype(int) + 6, np.floor(keep).astype(int) + 1
-    assert abs(np.bincount(decade) - 1000).max() < 110
-    assert abs(np.bincount(quarter) - 1000).max() < 110
-    assert abs(np.bincount(4 * decade + quarter) - 250).max() < 65, "one name's draw does not depend on another's"
-    for name in ("act", "sizes"):
-        counts = [sum(s[name] == option for s in drawn) for option in SPACE[name][1]]
-        assert sum(counts) == 4000
-        assert max(abs(n - 4000 / len(counts)) for n in counts) < 130
-    assert {type(s["lr"]) for s in drawn} == {type(s["keep"]) for s in drawn} == {float}
-
-
-def reversing(f, numbers):
-    return reversed([f(i) for i in reversed(list(numbers))])
-
-
-def shuffling(f, numbers):
-    return (f(i) for i in np.random.default_rng(0).permutation(list(numbers)).tolist())
-
-
-@pytest.mark.parametrize("how", [reversing, shuffling])
-def test_the_order_in_which_trials_run_does_not_matter(how):
-    assert repr(nn.random_search(study, SPACE, 40, 2, map=how)) == repr(nn.random_search(study, SPACE, 40, 2))
-
-
-def test_trials_run_in_other_processes(tmp_path, monkeypatch):
-    """A process pool wants a trial that stands at the top of a module."""
-    (tmp_path / "a_study.py").write_text("def trial(settings, key):\n    return {'score': settings['lr']}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    trial = importlib.import_module("a_study").trial
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        there = nn.random_search(trial, SPACE, 12, 2, map=pool.map)
-    assert [done.error for done in there] == [None] * 12
-    assert repr(there) == repr(nn.random_search(trial, SPACE, 12, 2))
-
-
-def test_trial_i_depends_on_the_seed_and_on_i_alone():
-    def by_number(n, seed):
-        trials = nn.random_search(lambda s, key: {"score": -key[1], "key": key}, SPACE, n, seed)
-        assert [trial.metrics["key"] for trial in trials] == [(seed, i) for i in range(n)]
-        return [trial.settings for trial in trials]
-
-    assert by_number(20, 7)[:8] == by_number(8, 7)
-    assert by_number(8, 7) == by_number(8, np.int64(7))
-    assert not any(a == b for a, b in zip(by_number(8, 7), by_number(8, 8), strict=True))
-    assert len({str(s) for s in by_number(20, 7)}) == 20
-
-
-def test_results_are_sorted_and_failures_last_with_their_settings():
-    trials = nn.random_search(study, SPACE, 40, seed=2)
-    assert len(trials) == 40
-    well, failed = trials[:32], trials[32:]
-    scores = [trial.metrics["score"] for trial in well]
-    assert scores == sorted(scores, reverse=True)
-    assert {type(score) for score in scores} == {float}
-    for score in set(scores):
-        numbers = [trial.metrics["key"][1] for trial in well if trial.metrics["score"] == score]
-        assert numbers == sorted(numbers), "equal scores stay in the order of their numbers"
-    assert all(trial.error is None for trial in well)
-    assert all(trial.metrics["val"][1] == trial.settings["keep"] for trial in well), "metrics stay with their settings"
-    assert [trial.error for trial in failed if trial.error] == [
-        f"ZeroDivisionError: trial {i}" for i in (3, 13, 23, 33)
-    ]
-    assert sum(np.isnan(trial.metrics.get("score", 0)) for trial in failed) == 4
-    alone = nn.random_search(count, SPACE, 40, seed=2)
-    assert [trial.settings for trial in failed if trial.error] == [alone[i].settings for i in (3, 13, 23, 33)]
-
-
-def count(settings, key):
-    return {"score": -key[1]}
-
-
-def test_the_worst_score_of_all_is_still_better_than_none():
-    scores = [np.nan, -np.inf, 1.0, np.inf]
-    trials = nn.random_search(lambda s, key: {"score": scores[key[1]]}, {}, 4, seed=0)
-    assert [trial.metrics["score"] for trial in trials[:3]] == [np.inf, 1.0, -np.inf]
-
-
-def test_an_error_brings_its_notes():
-    def broken(settings, key):
-        return nn.predict(nn.mlp(), nn.init_mlp(0, (2, 3)), np.zeros((1, 4)))
-
-    (trial,) = nn.random_search(broken, SPACE, 1, seed=0)
-    assert trial.error.splitlines() == [
-        "ValueError: affine: x has 4 features, W has 2 rows (x (1, 4), W (2, 3))",
-        "in layer 0 of 1: affine(W1, b1), input shape (1, 4)",
-    ]
-    assert trial.settings.keys() == SPACE.keys()
-
-
-@pytest.mark.parametrize("metrics", [{}, {"score": None}, None, {"score": "high"}])
-def test_a_trial_without_a_score_has_failed(metrics):
-    first, second = nn.random_search(lambda s, key: metrics if key[1] == 0 else {"score": 0.5}, SPACE, 2, seed=0)
-    assert first.metrics["score"] == 0.5
-    assert second.error
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_whoever_stops_a_search_stops_it(stop):
-    def trial(settings, key):
-        raise stop
-
-    with pytest.raises(stop):
-        nn.random_search(trial, SPACE, 3, seed=0)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        ("log", 0, 1),
-        ("log", -1, 1),
-        ("log", 1e-2, 1e-6),
-        ("log", "a", "b"),
-        ("log", 1, np.inf),
-        ("log", 1),
-        ("uniform", 2, 1),
-        ("uniform", 0, np.inf),
-        ("uniform", -np.inf, 0),
-        ("uniform", np.nan, 1),
-        ("uniform", None, 1),
-        ("choice", []),
-        ("choice", 3),
-        ("choice", "relu"),
-        ("loguniform", 1, 2),
-        (),
-        3,
-        None,
-    ],
-)
-def test_a_bad_space_is_refused_before_the_first_trial(kind):
-    def trial(settings, key):
-        raise AssertionError("a trial ran")
-
-    message = (
-        f"random_search: dropout is {kind!r}, "
-        "wanted ('log', a, b) with 0 < a <= b, ('uniform', a, b) or ('choice', [...])"
-    )
-    for n in (0, 3):
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            nn.random_search(trial, {"lr": ("log", 1e-6, 1), "dropout": kind}, n, seed=0)
-
-
-@pytest.mark.parametrize(("n", "seed"), [(-1, 0), (2.0, 0), (3, -1), (3, None)])
-def test_bad_numbers_are_refused_before_the_first_trial(n, seed):
-    with pytest.raises(ValueError, match=r"^random_search: (n|seed) is .*, wanted an int from 0 up$"):
-        nn.random_search(study, SPACE, n, seed)
-
-
-def test_no_trials_and_ranges_of_one_point():
-    assert nn.random_search(study, SPACE, 0, seed=0) == []
-    space = {"a": ("uniform", 2, 2), "b": ("log", 0.5, 0.5), "c": ("choice", range(3, 4)), "d": ("choice", [None])}
-    (trial,) = nn.random_search(count, space, 1, seed=0)
-    assert trial.settings == {"a": 2, "b": pytest.approx(0.5), "c": 3, "d": None}
-
-
-def test_a_search_finds_good_settings():
-    """The parts together: data split, a short training for each trial, the best first."""
-    (x, t), (x_val, t_val) = nn.train_validation_split(*nn.spiral(0, points=60), 0.25, seed=0)
-
-    def trial(settings, key):
-        optimizer = nn.sgd(settings["lr"])
-        step = nn.train_step(
-            nn.with_weight_decay(nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy), settings["lam"]), optimizer
-        )
-        state = nn.init_state(optimizer, nn.init_mlp(key[1], (2, 30, 3)), seed=key[0])
-        *_, (state, _) = nn.fit(step, state, nn.minibatches(x, t, 20, seed=key[1]), 300)
-        return {"score": nn.accuracy(nn.predict(nn.mlp(), state.params, x_val), t_val)}
-
-    trials = nn.random_search(trial, {"lr": ("log", 1e-5, 1.0), "lam": ("log", 1e-8, 1.0)}, 20, seed=0)
-    assert trials[0].metrics["score"] > 0.75
-    assert trials[-1].metrics["score"] < 0.4
-    assert min(trial.settings["lr"] for trial in trials[:3]) > 0.05
-    assert max(trial.settings["lam"] for trial in trials[:3]) < 0.001
 
 
 def test_lists_are_drawn_from_like_arrays():

@@ -16,7 +16,7 @@ from itertools import accumulate
 
 from mkdocs.exceptions import PluginError
 
-WIDTH = 80  # a longer signature keeps its lines
+WIDTH = 76  # a longer signature keeps its lines
 LINE = re.compile(r"^(?P<indent>[ \t]*)\[source:[ \t]*(?P<name>[\w.]+)[ \t]*\][ \t]*$", re.M)
 SIGNATURE = re.compile(
     r"^(?P<indent> *)(?P<name>def \w+\()\n(?P<parameters>(?:(?P=indent) +[^#\n]+\n)+)(?P=indent)\):$", re.M

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._arrays import Array, flag, real, rows, samples, whole
 from ..functions import one_hot
+from ..initializers import _shared
 from .images import rotate, save_image, shift, to_uint8
 
 __all__ = [
@@ -254,7 +255,9 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
     noise = real("spiral", "noise", noise)
     t = np.repeat(np.arange(classes), points)
     r = np.tile(np.arange(points) / points, classes)
-    angle = 2 * np.pi * t / classes + 4 * r + noise * np.random.default_rng(rng).standard_normal(len(t))
+    angle = (
+        2 * np.pi * t / classes + 4 * r + noise * np.random.default_rng(_shared("spiral", rng)).standard_normal(len(t))
+    )
     return np.stack([r * np.sin(angle), r * np.cos(angle)], axis=1).astype(np.float32), t
 
 

@@ -124,8 +124,8 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> np.ndarray:
 def _batch(where: str, images: Array, key: Key) -> tuple[np.ndarray, np.random.Generator]:
     check_key(where, key)
     x, _ = array(where, "images", images)
-    if x.ndim != 4:
-        raise ValueError(f"{where}: images has shape {x.shape}, wanted (N, C, H, W)")
+    if x.ndim != 4 or x.dtype.kind not in "biuf":
+        raise ValueError(f"{where}: images has shape {x.shape} and dtype {x.dtype}, wanted numbers (N, C, H, W)")
     return x, generator(key)
 
 

@@ -47,7 +47,7 @@ def load_pretrained(name: str) -> tuple[Layer, Params, Params]:
     >>> bool(nn.accuracy(nn.predict(net, params, x, stats), t) > 0.93)
     True
     """
-    if name not in _NETS:
+    if name not in [*_NETS]:
         raise ValueError(f"load_pretrained: name is {name!r}, wanted one of {', '.join(_NETS)}")
     params = load_params(Path(__file__).parent / f"{name}.npz")
     return _NETS[name](), {name: p.astype(np.float32) for name, p in params.items()}, {}

@@ -44,10 +44,10 @@ SOURCES = {
     "0.0001: plain": ".117 .117 .117",
     "0.0001: batch norm": ".525 .434 .433",
 }
+# Plain, 1 and 0.541 have none: their weights overflow, and the accuracy of scores that are nan is nan. (The sources'
+# programs take nan for the largest score and the first class for the answer, which is right for about one in ten.)
 BANDS = {
-    "1: plain": (0.05, 0.2),
     "1: batch norm": (0.3, 0.54),
-    "0.541: plain": (0.05, 0.2),
     "0.541: batch norm": (0.36, 0.6),
     "0.293: plain": (0.9, 1),
     "0.293: batch norm": (0.54, 0.74),
@@ -88,19 +88,19 @@ def run(data, seed=0, scales=SCALES, images=1000, epochs=20, batch_size=100, lr=
     pairs = ((nn.layers.affine(i), nn.layers.batch_norm(i, eps=eps), nn.layers.relu) for i in range(1, hidden + 1))
     normalised = nn.layers.serial(*(layer for pair in pairs for layer in pair), nn.layers.affine(hidden + 1))
 
-    def curve(net, params, stats={}):
+    def curve(net, params):
         step = nn.train_step(nn.value_and_grad(net, nn.ops.softmax_cross_entropy), optimizer)
         # The sources measure after the first step of an epoch, so the first point is next to chance.
         measure = lambda state: {"train": accuracy(net, state, x, t)} if state.step % epoch == 1 else {}
-        state = nn.init_state(optimizer, params, stats, seed)
+        state = nn.init_state(optimizer, params, nn.init_stats(params), seed)
         return train(step, state, x, t, batch_size, (epochs - 1) * epoch + 1, measure)["train"]
 
-    # Weights as wide as 1 overflow, and nan then never learns: that is what the first panels show.
+    # Weights as wide as 1 overflow, and nan then never learns: the plain curves of the first panels end there.
     with np.errstate(over="ignore", invalid="ignore"):
         return {
             scale: {
                 "plain": curve(nn.mlp(), nn.init_mlp(seed, sizes, scale)),
-                "batch norm": curve(normalised, *nn.init_mlp(seed, sizes, scale, batch_norm=True)),
+                "batch norm": curve(normalised, nn.init_mlp(seed, sizes, scale, batch_norm=True)),
             }
             for scale in scales
         }
@@ -114,4 +114,8 @@ def summary(curves):
 def claims(summary):
     scales = [name.removesuffix(": plain") for name in summary if name.endswith(": plain")]
     lost = {scale for scale in scales if summary[f"{scale}: plain"] >= summary[f"{scale}: batch norm"]}
-    return {"batch normalisation wins everywhere but at 0.293 and 0.158": lost == {"0.293", "0.158"} & set(scales)}
+    overflowed = {scale for scale in scales if np.isnan(summary[f"{scale}: plain"])}
+    return {
+        "batch normalisation wins everywhere but at 0.293 and 0.158": lost == {"0.293", "0.158"} & set(scales),
+        "plain, 1 and 0.541 overflow, and nothing else does": overflowed == {"1", "0.541"} & set(scales),
+    }

@@ -9,6 +9,7 @@ The rules are PyTorch's own; only settings are named, none is rewritten. Where i
   are the same; with one that changes they are not, since PyTorch rescales the past and nnfunc does not.
 - adagrad, rmsprop: the same formula; PyTorch's eps is 1e-10 and 1e-8 unless told, so it is told.
 - adam: PyTorch divides sqrt(v) by sqrt(1 - beta2**t) and adds eps then, which is Algorithm 1.
+- adamw: PyTorch decays all that it is given, nnfunc the names that begin with W.
 """
 
 from pathlib import Path
@@ -23,6 +24,7 @@ SETTINGS = {
     "adagrad": {"lr": 0.1, "eps": 1e-7},
     "rmsprop": {"lr": 0.02, "decay": 0.9, "eps": 1e-7},
     "adam": {"lr": 0.03, "beta1": 0.8, "beta2": 0.99, "eps": 1e-8},
+    "adamw": {"lr": 0.03, "beta1": 0.8, "beta2": 0.99, "eps": 1e-8, "decay": 0.4},
 }
 
 
@@ -41,12 +43,14 @@ def torch_optimizer(torch, name, settings, p):
     s = dict(settings)
     if name == "rmsprop":
         s["alpha"] = s.pop("decay")
-    if name == "adam":
+    if name in ("adam", "adamw"):
         s["betas"] = s.pop("beta1"), s.pop("beta2")
+    if name == "adamw":
+        s["weight_decay"] = s.pop("decay")
     if name == "nesterov":
         s["nesterov"] = True
-    rule = {"adagrad": torch.optim.Adagrad, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}
-    return rule.get(name, torch.optim.SGD)([p], **s)
+    rule = {"adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}.get(name, "SGD")
+    return getattr(torch.optim, rule)([p], **s)
 
 
 def path(torch, name, settings, start, grads):

@@ -276,16 +276,17 @@ def learning():
 
 def normalisation():
     x = np.random.default_rng(0).random((7, 4))
-    params, stats = nn.init_batch_norm(1, 4)
+    params = nn.init_batch_norm(1, 4)
+    stats = nn.init_stats(params)
     _, _, new = nn.layers.batch_norm(1)(params, x, nn.layers.Mode(stats, key=(0, 0)))
     assert new.keys() == stats.keys()
     s = np.sqrt(new["var1"])
     found = params | new | {"s": s, "x_hat": nn.ops.batch_norm(x, np.ones(4), np.zeros(4))[0]}
-    return {"N": 7, "M": 4}, {name: [a.shape] for name, a in found.items()} | {"len(x)": [()], "momentum": [()]}
+    return {"N": 7, "C": 4}, {name: [a.shape] for name, a in found.items()} | {"len(x)": [()], "momentum": [()]}
 
 
 def convolution():
-    sizes = {"N": 2, "C": 3, "H": 6, "W": 7, "F": 4, "Fh": 3, "Fw": 3, "Oh": 4, "Ow": 5}
+    sizes = {"N": 2, "C": 3, "H": 6, "W": 7, "F": 4, "FH": 3, "FW": 3, "OH": 4, "OW": 5}
     x, params = np.ones((2, 3, 6, 7)), nn.init_conv2d(0, 1, filters=4, channels=3, size=3, scale="he")
     y, _, _ = nn.layers.conv2d(1)(params, x)
     found = params | {"x": x, "y": y, "col": nn.conv.im2col(x, 3, 3)}
@@ -312,18 +313,60 @@ def test_the_shapes_are_those_that_the_library_makes(heading):
             assert set(wanted) <= set(found[name]), f"{name} is {found[name]}, the page says {shape}"
 
 
+def axes(letters):
+    """``{'x': '..., D', 'W': 'D, M'}`` of what stands above an op."""
+    return dict(re.findall(r"(\w+) \((.*?)\)", letters))
+
+
+ABOVE = {
+    f"{room.__name__}.{name}": axes(getattr(room, name).takes)
+    for room in (nn.functions, nn.ops, nn.conv)
+    for name in room.__all__
+    if hasattr(getattr(room, name), "takes")
+}
+
+
+def test_each_letter_above_a_value_or_an_op_is_on_the_page():
+    assert {f"nnfunc.ops.{name}" for name in nn.ops.__all__} <= ABOVE.keys()
+    sizes = {symbol for heading, found, *_ in SYMBOLS if heading == "Sizes and indices" for symbol in found}
+    named = {symbol.replace("_", "").upper() for symbol in sizes if symbol[0].isupper()}
+    named |= set(re.findall(r"`([A-Z]+)`", SECTIONS["about/notation.md#shapes-above-an-op"]))
+    for name, arrays in ABOVE.items():
+        letters = set(", ".join(arrays.values()).split(", ")) - {"..."}
+        assert letters <= named, name
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("A network and its loss", "nnfunc.ops.affine"),
+        ("Batch normalisation", "nnfunc.ops.batch_norm"),
+        ("Convolution", "nnfunc.ops.conv2d"),
+    ],
+)
+def test_the_shapes_are_those_above_the_op(heading, name):
+    listed = {name: shape for here, _, names, shape, _ in SYMBOLS if here == heading for name in names}
+    stated = {array: letters.replace("...", "N") for array, letters in ABOVE[name].items()}
+    found = {array: listed.get(f"{array}1") or listed.get(array, "") for array in stated}
+    assert {array: shape.replace(",)", ")") for array, shape in found.items() if shape} == {
+        array: f"({letters})" for array, letters in stated.items() if found[array]
+    }
+    assert len(list(filter(None, found.values()))) >= 2
+
+
 def test_every_array_of_the_library_has_its_row():
     named = {name for *_, names, _, _ in SYMBOLS for name in names}
-    params, stats = nn.init_mlp(0, (5, 4, 3), batch_norm=True)
-    opts = [rule().init(params) for rule in (nn.momentum, nn.nesterov, nn.adagrad, nn.rmsprop, nn.adam)]
-    assert {*params, *stats, *(name for opt in opts for name in opt)} <= named
+    params = nn.init_mlp(0, (5, 4, 3), batch_norm=True)
+    opts = [rule().init(params) for rule in (nn.momentum, nn.nesterov, nn.adagrad, nn.rmsprop, nn.adam, nn.adamw)]
+    assert {*params, *nn.init_stats(params), *(name for opt in opts for name in opt)} <= named
 
 
 def test_the_names_are_names_of_the_library_or_of_the_chapter():
     nodes = [node for path in (ROOT / "nnfunc").glob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]
     known = {getattr(node, part, "") for node in nodes for part in ("id", "arg", "name")}
     known |= {f"d{name}" for name in known}  # the gradient by it
-    known |= {*nn.init_mlp(0, (5, 4, 3), batch_norm=True)[0], *nn.init_batch_norm(1, 4)[1], *nn.adam().init({})}
+    params = nn.init_mlp(0, (5, 4, 3), batch_norm=True)
+    known |= {*params, *nn.init_stats(params), *nn.adam().init({})}
     for _, _, names, _, section in SYMBOLS:
         chapter = " ".join(code for address, code in CODE.items() if address[:7] == section[:7])
         for name in names:

@@ -15,7 +15,8 @@ for needed in ("math_core", "matplotlib", "ziamath"):
 
 from mkdocs.exceptions import PluginError  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "hooks"))
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.insert(0, str(DOCS / "hooks"))
 import examples  # noqa: E402
 import figures  # noqa: E402
 import formulas  # noqa: E402
@@ -336,6 +337,16 @@ def test_a_name_the_module_does_not_define_stops_the_build(sample, name, message
 def test_a_module_that_is_not_there_stops_the_build(name):
     with pytest.raises(PluginError, match=rf"book/page.md: \[source: {name}\]"):
         sources.on_page_markdown(f"[source: {name}]", page(""), None, None)
+
+
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
+PRINTED = {match["name"]: page for page, text in PAGES.items() for match in sources.LINE.finditer(text)}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_printed_listing_fits_on_its_page(name):
+    lines = sources.source(name).splitlines()
+    assert [line for line in lines if len(line) > sources.WIDTH] == [], f"{name}, in docs/{PRINTED[name]}"
 
 
 # Where a name is taught
