@@ -44,9 +44,19 @@ def samples(where: str, name: str, x: Any) -> tuple[Any, int]:
     return tuple(inputs) if isinstance(x, tuple) else inputs[0], counts.pop()
 
 
+def paired(where: str, x: Any, t: Any) -> tuple[Any, Any, int]:
+    """Return data and labels as arrays, and how many samples they are, or refuse unequal numbers of them."""
+    (inputs, N), (labels, M) = samples(where, "x", x), samples(where, "t", t)
+    if N != M:
+        raise ValueError(f"{where}: x has {N} samples, t has {M}")
+    return inputs, labels, N
+
+
 def rows(x: Any, which: Any) -> Any:
-    """Return some samples of an array, or of each array of a tuple."""
-    return tuple(a[which] for a in x) if isinstance(x, tuple) else x[which]
+    """Return some samples of an array, or of each array of a tuple; no row is out of range."""
+    if isinstance(x, tuple):
+        return tuple(rows(a, which) for a in x)
+    return x.take(which, axis=0, mode="clip") if isinstance(which, np.ndarray) else x[which]
 
 
 def namespace(x: Array) -> Any:

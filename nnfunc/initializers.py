@@ -322,7 +322,7 @@ def init_simple_convnet(
     >>> nn.init_simple_convnet(0)["W2"].shape
     (4320, 100)
     """
-    if np.shape(image) != (3,):
+    if not isinstance(image, (tuple, list)) or len(image) != 3:
         raise ValueError(f"init_simple_convnet: image is {image!r}, wanted (channels, height, width)")
     rng = _shared("init_simple_convnet", rng)
     channels, *sides = image

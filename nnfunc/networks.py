@@ -284,7 +284,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
         layers._check_mode("value_and_grad", mode)
         way = Mode(mode.stats, mode.key, grad=True, dx=False)
         scores, pullback, stats = layers._run(net, params, x, way)
-        value, back = _lost(loss, scores, t)
+        value, back = _evaluated(loss, scores, t)
         (dscores,) = entries(name_of(loss), back(), 1, "(dscores,)")
         _, grads = pullback(dscores)
         _check_used("value_and_grad", params, grads)
@@ -293,7 +293,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
     return grad
 
 
-def _lost(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
+def _evaluated(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
     """Return what a loss answers, if its value is one number."""
     value, back = entries(name_of(loss), loss(scores, t), 2, "(loss, pullback)")
     if getattr(value, "shape", None) != () and not isinstance(value, float):

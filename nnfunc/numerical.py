@@ -10,7 +10,7 @@ from . import functions, layers, ops
 from ._arrays import Array, array, class_targets, floating, real
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
 from .gradient import numerical_gradient
-from .networks import _check_parts, _check_used, _lost
+from .networks import _check_parts, _check_used, _evaluated
 
 __all__ = ["numerical_value_and_grad"]
 
@@ -87,7 +87,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         def rest(k, params, x):
             for layer, inner in chain[k:]:
                 x = layer(params, x, inner)[0]
-            return _lost(loss, x, t)[0]
+            return _evaluated(loss, x, t)[0]
 
         def rest_with(k, some):
             return rest(k, at | some, inputs[k])
@@ -106,7 +106,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
                 grads |= zip(names, (new[:-1], new[-1]), strict=True)
         for name in at.keys() - grads:
             grads |= numerical_gradient(partial(rest_with, users[name][0]), {name: at[name]}, step)
-        return _lost(loss, scores, t)[0], {name: grads[name] for name in at}, stats
+        return _evaluated(loss, scores, t)[0], {name: grads[name] for name in at}, stats
 
     return grad
 

@@ -340,7 +340,11 @@ def adagrad(lr: Rate = 0.01, eps: float = 1e-7) -> Optimizer:
     return rule
 
 
-def rmsprop(lr: Rate = 0.01, decay: float = 0.99, eps: float = 1e-7) -> Optimizer:
+def rmsprop(
+    lr: Rate = 0.01,
+    decay: float = 0.99,
+    eps: float = 1e-7,
+) -> Optimizer:
     r"""RMSprop: AdaGrad that forgets old gradients.
 
     $$h \leftarrow \rho h + (1 - \rho) g^2, \qquad p \leftarrow p - \eta \frac{g}{\sqrt{h} + \varepsilon}$$
@@ -437,7 +441,7 @@ def adam(
         m += (1 - beta1) * g
         v = beta2 * v
         v += (1 - beta2) * (g * g)
-        root = (1 - beta2**t) ** 0.5  # extends the fraction: m and v stay undivided
+        root = (1 - beta2**t) ** 0.5  # m and v stay undivided
         new = v**0.5
         new += eps * root
         new = m / new

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, flag, function, generator, kind_of, mapping, samples, whole
+from ._arrays import Array, flag, function, generator, kind_of, mapping, paired, rows, whole
 from .forms import Batch, Grad, Metrics, Mode, Optimizer, State, Step
 from .params import _load_tree, _save_tree
 
@@ -114,7 +114,6 @@ def train_step(grad: Grad, optimizer: Optimizer) -> Step:
     _check_optimizer("train_step", optimizer)
 
     def step(state, batch):
-        _check_state("train_step", state)
         x, t = batch
         mode = Mode(state.stats, (state.seed, state.step))
         loss, grads, new = grad(state.params, x, t, mode)
@@ -173,9 +172,7 @@ def minibatches(
     >>> print(np.sort(epoch))
     [0 1 2 3 4 5]
     """
-    (inputs, N), (labels, M) = (_samples(name, a) for name, a in (("x", x), ("t", t)))
-    if M != N:
-        raise ValueError(f"minibatches: x has {N} samples, t has {M}")
+    inputs, labels, N = paired("minibatches", x, t)
     size, draw_again = whole("minibatches", "batch_size", batch_size, 1, N), flag("minibatches", "replace", replace)
     # Stream 0 of the seed is free (the layers' weights take 1, 2, ...); each epoch jumps to one of its own below it.
     stream: Any = generator((whole("minibatches", "seed", seed), 0)).bit_generator
@@ -186,23 +183,11 @@ def minibatches(
             rng = np.random.Generator(stream.jumped(epoch + 1))
             order = rng.integers(N, size=N) if draw_again else rng.permutation(N)
             for i in range(first, per_epoch):
-                rows = order[i * size : (i + 1) * size]
-                yield _taken(inputs, rows), _taken(labels, rows)
+                batch = order[i * size : (i + 1) * size]
+                yield rows(inputs, batch), rows(labels, batch)
             epoch, first = epoch + 1, 0
 
     return batches(*divmod(whole("minibatches", "start", start), per_epoch))
-
-
-def _samples(name: str, x: Any) -> tuple[Any, int]:
-    arrays, count = samples("minibatches", name, x)
-    return tuple(map(np.asarray, arrays)) if isinstance(arrays, tuple) else np.asarray(arrays), count
-
-
-def _taken(x: Any, rows: np.ndarray) -> Any:
-    """Return some rows of an array, or of each; none is out of range, so there is no need to look."""
-    if isinstance(x, tuple):
-        return tuple(_taken(a, rows) for a in x)
-    return x.take(rows, axis=0, mode="clip")
 
 
 def fit(

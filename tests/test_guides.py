@@ -133,15 +133,19 @@ def test_lion_is_the_rule_of_its_paper():
     np.testing.assert_allclose(opt["m"]["w"], [0.625, 0.0, 0.5])
 
 
-def test_the_join_of_branches_gives_each_its_own_key_and_adds_what_they_share(rng):
-    join = names("Two inputs")["join"]
+def added(*branches):
+    """What the guide makes of two inputs: a branch for each, and their sum."""
+    return nn.layers.serial(nn.layers.parallel(*branches), nn.layers.join(nn.ops.add))
+
+
+def test_each_branch_of_two_inputs_has_its_own_key_and_what_they_share_is_added_up(rng):
     training = nn.layers.Mode(key=(0, 3))
-    twice = join(nn.layers.dropout(0.5), nn.layers.dropout(0.5))
+    twice = added(nn.layers.dropout(0.5), nn.layers.dropout(0.5))
     y, pullback, _ = twice({}, (np.ones(400), 3 * np.ones(400)), training)
     assert set(np.unique(y)) == {0, 2, 6, 8}, "two masks, not one"
     first, second = pullback(np.ones(400))[0]
     np.testing.assert_array_equal(first + 3 * second, y)
-    shared = join(nn.layers.affine(1), nn.layers.affine(1))
+    shared = added(nn.layers.affine(1), nn.layers.affine(1))
     params = {"W1": rng.standard_normal((2, 3)), "b1": rng.standard_normal(3)}
     xs = tuple(rng.standard_normal((2, 5, 2)))
     _, pullback, _ = shared(params, xs)

@@ -56,8 +56,9 @@ def test_no_images_are_no_trouble(move):
 @pytest.mark.parametrize(
     ("images", "key", "message"),
     [
-        (np.zeros((2, 784)), KEY, "images has shape (2, 784), wanted (N, C, H, W)"),
-        (np.zeros((28, 28)), KEY, "images has shape (28, 28), wanted (N, C, H, W)"),
+        (np.zeros((2, 784)), KEY, "images has shape (2, 784) and dtype float64, wanted numbers (N, C, H, W)"),
+        (np.zeros((28, 28)), KEY, "images has shape (28, 28) and dtype float64, wanted numbers (N, C, H, W)"),
+        ([[[["a"]]]], KEY, "images has shape (1, 1, 1, 1) and dtype <U1, wanted numbers (N, C, H, W)"),
         (np.zeros((1, 1, 4, 4)), 3, "key is 3, wanted a tuple of ints from 0 up"),
         (np.zeros((1, 1, 4, 4)), (), "key is (), wanted a tuple of ints from 0 up"),
         (np.zeros((1, 1, 4, 4)), (3, -1), "key is (3, -1), wanted a tuple of ints from 0 up"),

@@ -1,5 +1,6 @@
 """Initializers: the numbers a network starts from."""
 
+import re
 from math import sqrt
 
 import numpy as np
@@ -73,7 +74,8 @@ def test_a_deviation_of_zero_gives_zeros():
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_batch_norm_starts_as_the_identity(dtype):
     """Its running variance starts at 1; the book's own starts at 0."""
-    params, stats = nn.init_batch_norm(2, 3, dtype=dtype)
+    params = nn.init_batch_norm(2, 3, dtype=dtype)
+    stats = nn.init_stats(params)
     wanted = {"gamma2": [1, 1, 1], "beta2": [0, 0, 0]}, {"mean2": [0, 0, 0], "var2": [1, 1, 1]}
     assert tuple({name: a.tolist() for name, a in made.items()} for made in (params, stats)) == wanted
     arrays = [*params.values(), *stats.values()]
@@ -82,7 +84,8 @@ def test_batch_norm_starts_as_the_identity(dtype):
 
 
 def test_an_mlp_with_batch_norm_is_the_same_mlp_and_batch_norm_for_each_hidden_layer():
-    params, stats = nn.init_mlp(3, (5, 4, 3, 2), "xavier", batch_norm=True, dtype=np.float64)
+    params = nn.init_mlp(3, (5, 4, 3, 2), "xavier", batch_norm=True, dtype=np.float64)
+    stats = nn.init_stats(params)
     plain = nn.init_mlp(3, (5, 4, 3, 2), "xavier", dtype=np.float64)
     assert all(np.array_equal(params[name], plain[name]) for name in plain)
     assert {name: a.shape for name, a in params.items() if name not in plain} == {
@@ -94,8 +97,27 @@ def test_an_mlp_with_batch_norm_is_the_same_mlp_and_batch_norm_for_each_hidden_l
     assert {name: a.shape for name, a in stats.items()} == {"mean1": (4,), "var1": (4,), "mean2": (3,), "var2": (3,)}
     assert {a.dtype for a in (params | stats).values()} == {np.dtype(np.float64)}
     alone = nn.init_mlp(0, (3, 2), batch_norm=True)
-    assert list(alone[0]) == ["W1", "b1"]
-    assert alone[1] == {}
+    assert list(alone) == ["W1", "b1"]
+    assert nn.init_stats(alone) == {}
+
+
+def test_statistics_are_read_off_the_gammas_whatever_their_names():
+    params = nn.init_batch_norm("q", 2) | nn.init_affine(0, 1, 2, 3) | {"gamma10": [1, 2], "beta10": [0, 0]}
+    stats = nn.init_stats(params)
+    assert {name: (a.tolist(), a.dtype.name) for name, a in stats.items()} == {
+        "meanq": ([0, 0], "float32"),
+        "varq": ([1, 1], "float32"),
+        "mean10": ([0, 0], "float64"),
+        "var10": ([1, 1], "float64"),
+    }
+    assert nn.init_stats({}) == nn.init_stats(nn.init_simple_convnet(0)) == {}
+    x = np.random.default_rng(0).standard_normal((5, 2)).astype(np.float32)
+    y, _, _ = nn.layers.batch_norm("q")(params, x, nn.layers.Mode(stats))
+    np.testing.assert_allclose(y, x, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"^init_stats: params is a list of 1, wanted a dict$"):
+        nn.init_stats(["gamma1"])
+    with pytest.raises(ValueError, match=r"^init_stats: gamma1 has dtype <U1, wanted real numbers$"):
+        nn.init_stats({"gamma1": ["a"]})
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -207,18 +229,114 @@ def test_all_that_default_rng_takes_is_taken_and_gives_unequal_layers(make):
 
 @pytest.mark.parametrize("scale", ["HE", "kaiming", "", "0.1", -0.1, float("nan"), float("inf"), -1, None, [0.1, 0.1]])
 def test_a_bad_scale_is_refused(scale):
-    with pytest.raises(ValueError, match=r"^init_affine: scale is .*, wanted 'he', 'xavier' or a standard deviation"):
+    with pytest.raises(ValueError, match=r"^init_affine: scale is .*, wanted a number in \[0, inf\)"):
         nn.init_affine(0, 1, 4, 3, scale)
-    with pytest.raises(ValueError, match=r"^init_conv2d: scale is .*, wanted 'he', 'xavier' or a standard deviation"):
+    with pytest.raises(ValueError, match=r"^init_conv2d: scale is .*, wanted a number in \[0, inf\)"):
         nn.init_conv2d(0, 1, 4, 3, 2, scale)
     with pytest.raises(ValueError, match="scale is"):
         nn.init_mlp(0, (4, 3), scale)
 
 
-@pytest.mark.parametrize("sizes", [(), (784,)])
+def test_a_scale_that_is_none_is_told_the_names():
+    message = "init_affine: scale is 'kaiming', wanted a number in [0, inf), 'he' or 'xavier'"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        nn.init_affine(0, 1, 4, 3, "kaiming")
+
+
+@pytest.mark.parametrize("sizes", [(), (784,), 784, None, {784: 10, 10: 2}])
 def test_too_few_sizes_are_refused(sizes):
-    with pytest.raises(ValueError, match=r"^init_mlp: sizes is \(.*\), wanted at least inputs and outputs$"):
+    message = f"init_mlp: sizes is {sizes!r}, wanted at least inputs and outputs"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         nn.init_mlp(0, sizes)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, None, True, "3", np.nan, (3,)])
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda n: nn.init_affine(0, 1, n, 2), "init_affine: inputs"),
+        (lambda n: nn.init_affine(0, 1, 2, n), "init_affine: outputs"),
+        (lambda n: nn.init_mlp(0, (3, n, 2)), "init_affine: outputs"),
+        (lambda n: nn.init_conv2d(0, 1, n, 2, 3), "init_conv2d: filters"),
+        (lambda n: nn.init_conv2d(0, 1, 2, n, 3), "init_conv2d: channels"),
+        (lambda n: nn.init_batch_norm(1, n), "init_batch_norm: features"),
+        (lambda n: nn.init_simple_convnet(0, filters=n), "init_conv2d: filters"),
+        (lambda n: nn.init_simple_convnet(0, hidden=n), "init_affine: outputs"),
+        (lambda n: nn.init_simple_convnet(0, classes=n), "init_affine: outputs"),
+        (lambda n: nn.init_simple_convnet(0, (n, 28, 28)), "init_conv2d: channels"),
+    ],
+)
+def test_sizes_are_ints_from_one_up(call, says, n):
+    with pytest.raises(ValueError, match=rf"^{says} is .*, wanted an int from 1 up"):
+        call(n)
+
+
+@pytest.mark.parametrize("image", [(28, 28), (1, 28, 28, 1), 28, None, "abc"])
+def test_an_image_has_channels_height_and_width(image):
+    message = f"init_simple_convnet: image is {image!r}, wanted (channels, height, width)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        nn.init_simple_convnet(0, image)
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint8, bool, complex, object, "U3", "datetime64[s]"])
+def test_weights_are_floats(dtype):
+    for call in [
+        lambda: nn.init_affine(0, 1, 4, 3, dtype=dtype),
+        lambda: nn.init_conv2d(0, 1, 4, 3, 2, dtype=dtype),
+        lambda: nn.init_batch_norm(1, 4, dtype=dtype),
+        lambda: nn.init_mlp(0, (784, 50, 10), dtype=dtype),
+        lambda: nn.init_simple_convnet(0, dtype=dtype),
+        lambda: nn.init_deep_convnet(0, dtype=dtype),
+    ]:
+        message = rf"^init_\w+: dtype is {re.escape(str(np.dtype(dtype)))}, wanted floats, float32 say$"
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("rng", [-1, True, "q", 1.5, (-1,)])
+def test_a_seed_that_is_none_is_refused_by_name(rng):
+    for call in [
+        lambda: nn.init_affine(rng, 1, 4, 3),
+        lambda: nn.init_conv2d(rng, 1, 4, 3, 2),
+        lambda: nn.init_mlp(rng, (4, 3)),
+        lambda: nn.init_simple_convnet(rng),
+        lambda: nn.init_deep_convnet(rng),
+    ]:
+        with pytest.raises(ValueError, match=r"^init_\w+: rng is .*, wanted (an int from 0 up|what np.random)"):
+            call()
+
+
+@pytest.mark.parametrize("i", [-1, 1.5, None, True, (1,), b"q"])
+def test_a_layer_has_a_number_or_a_name(i):
+    for where, call in [
+        ("init_affine", lambda: nn.init_affine(0, i, 4, 3)),
+        ("init_conv2d", lambda: nn.init_conv2d(0, i, 4, 3, 2)),
+        ("init_batch_norm", lambda: nn.init_batch_norm(i, 4)),
+    ]:
+        with pytest.raises(ValueError, match=f"^{where}: i is {re.escape(repr(i))}, wanted an int from 0 up$"):
+            call()
+
+
+def test_a_layer_with_a_name_draws_from_a_stream_of_its_own():
+    """``layers.affine("q")`` finds its weights as Wq and bq; its stream is known by the letters."""
+    made = {name: nn.init_affine(3, name, 4, 4, "xavier") for name in ("q", "k", "qk", "重み")}
+    for name, params in made.items():
+        assert list(params) == [f"W{name}", f"b{name}"]
+        stream = np.random.SeedSequence(3, spawn_key=(0, *name.encode()))
+        W = sqrt(2 / 8) * np.random.default_rng(stream).standard_normal((4, 4))
+        assert np.array_equal(params[f"W{name}"], W.astype(np.float32))
+    weights = [params[f"W{name}"] for name, params in made.items()] + [nn.init_affine(3, 0, 4, 4, "xavier")["W0"]]
+    assert len({W.tobytes() for W in weights}) == 5
+    filters = nn.init_conv2d(3, "q", 2, 1, 2)
+    assert nn.layers.conv2d("q")(filters, np.zeros((1, 1, 2, 2), np.float32))[0].shape == (1, 2, 1, 1)
+
+
+def test_a_number_draws_from_the_stream_that_it_always_had():
+    """Weights of the first release: who names a seed, then and now, starts from the same."""
+    for i in (0, 1, 7, np.int64(2)):
+        stream = np.random.SeedSequence(5, spawn_key=(int(i),))
+        W = sqrt(2 / 4) * np.random.default_rng(stream).standard_normal((4, 3))
+        assert np.array_equal(nn.init_affine(5, i, 4, 3)[f"W{i}"], W.astype(np.float32))
 
 
 def test_a_hyper_parameter_of_numpy_widens_nothing():

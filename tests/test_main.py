@@ -119,6 +119,73 @@ def test_a_run_that_ends_at_once_leaves_no_state_of_another(tmp_path, monkeypatc
     assert (state.step, state.seed) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lr", "nan"], "sgd: lr is nan, wanted a number in [0, inf)"),
+        (["--lr", "inf"], "sgd: lr is inf, wanted a number in [0, inf)"),
+        (["--lr", "-0.1", "--optimizer", "adamw"], "adamw: lr is -0.1, wanted a number in [0, inf)"),
+        (["--steps", "-5"], "train: --steps is -5, wanted an int from 0 up"),
+        (["--epochs", "-1"], "train: --epochs is -1, wanted an int from 0 up"),
+        (["--batch", "0"], "train: --batch is 0, wanted an int from 1 to 60000"),
+        (["--batch", "60001"], "train: --batch is 60001, wanted an int from 1 to 60000"),
+        (["--hidden", "50", "0"], "init_affine: outputs is 0, wanted an int from 1 up"),
+        (["--scale", "nan"], "init_affine: scale is nan, wanted a number in [0, inf)"),
+        (["--scale", "-1"], "init_affine: scale is -1.0, wanted a number in [0, inf)"),
+        (["--seed", "-1"], "init_mlp: rng is -1, wanted an int from 0 up"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused_as_in_code_and_nothing_is_written(options, message, tmp_path, capsys):
+    assert main([*options, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith(f"nnfunc:\n  {message}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("options", [["--steps", "40"], ["--steps", "120"], ["--epochs", "1"]])
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_what_was_saved(options, tmp_path, capsys):
+    """Whether it is met at a step, at a checkpoint, or in the parameters of the last step."""
+    wild = ["--batch", "1000", "--activation", "identity", "--hidden", "20", "20", "--scale", "1", "--lr"]
+    assert main([*wild, "1e-5", "--steps", "2", "--out", str(tmp_path)]) == 0
+    before = (tmp_path / "params.npz").read_bytes()
+    capsys.readouterr()
+    assert main([*wild, "1e5", *options, "--out", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    step = int(re.search(r"train: the loss is no longer a number after step (\d+); a smaller --lr may help", err)[1])
+    assert 1 <= step <= 40
+    assert "nan" not in out
+    assert (tmp_path / "params.npz").read_bytes() == before
+    assert all(np.isfinite(p).all() for p in nn.load_state(tmp_path / "state.npz").params.values())
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_the_last_step_may_break_the_parameters(tmp_path, monkeypatch, capsys):
+    """The loss is the one before the step, so of this one there is no loss any more."""
+
+    def breaking(grad, optimizer):
+        step = nn.train_step(grad, optimizer)
+
+        def last(state, batch):
+            state, metrics = step(state, batch)
+            return state._replace(params={name: p * np.nan for name, p in state.params.items()}), metrics
+
+        return last
+
+    monkeypatch.setattr("nnfunc.__main__.train_step", breaking)
+    assert main(["--steps", "1", "--out", str(tmp_path)]) == 2
+    assert "train: the loss is no longer a number after step 1;" in capsys.readouterr().err
+    assert not (tmp_path / "params.npz").exists()
+    assert nn.load_state(tmp_path / "state.npz").step == 0
+
+
+def test_a_run_that_is_done_already_takes_no_step(tmp_path, capsys):
+    assert main(["--steps", "3", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["--resume", "--steps", "2", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("loss -, train acc ")
+    assert nn.load_state(tmp_path / "state.npz").step == 3
+
+
 def test_options_reach_the_run(tmp_path, capsys):
     options = [
         "--hidden",
@@ -249,7 +316,7 @@ def test_predict_wants_the_activation(trained, digits, tmp_path, capsys):
         (bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]), "wanted images"),
         (
             bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 1, 1, 1]),
-            "affine: x has 4 features, W has 784 rows",
+            "affine: x (1, 4), W (784, 50), b (50,); wanted x (..., D), W (D, M), b (M); D is 4 and 784",
         ),
     ],
 )

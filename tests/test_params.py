@@ -103,6 +103,11 @@ def test_no_parameters_at_all(tmp_path):
         ({"w": "text"}, "save_params: w is an array of dtype <U4; only numbers are saved"),
         ({"w": None}, "save_params: w is an array of dtype object; only numbers are saved"),
         ({"w": np.ones(1), "v": np.array([b"ab"])}, "save_params: v is an array of dtype |S2; only numbers are saved"),
+        (
+            {"w": np.ma.masked_array([1.0, 2.0], [True, False])},
+            "save_params: w is a masked array, whose mask would be lost; wanted w.filled(...)",
+        ),
+        ([np.ones(1)], "save_params: params is a list of 1, wanted a dict"),
     ],
 )
 def test_what_cannot_be_saved_is_refused_and_leaves_the_old_file(tmp_path, params, message):
@@ -305,4 +310,6 @@ def test_count_params():
     assert nn.count_params({}) == 0
     assert nn.count_params({"w": [1.0, 2.0], "b": 3.0}) == 3
     assert type(nn.count_params(PARAMS)) is int
+    with pytest.raises(ValueError, match=r"^count_params: params is a list of 2, wanted a dict$"):
+        nn.count_params([np.ones(1), np.ones(1)])
     assert nn.count_params(nn.init_mlp(0, (784, 100, 100, 10))) == 785 * 100 + 101 * 100 + 101 * 10

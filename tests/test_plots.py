@@ -138,8 +138,9 @@ def test_each_place_has_the_colour_of_its_class_and_data_lie_on_top(ax):
         return np.stack([-u[:, 0], u[:, 0], np.full(len(u), -9.0)], axis=1)  # class 0 on the left, 1 on the right
 
     plots.decision_boundary(ax, scores, x, t, points=30)
-    (u,) = asked
+    u, own = asked
     assert u.shape == (900, 2)
+    assert np.array_equal(own, x), "the labels are held against the scores of the data"
     np.testing.assert_allclose([u.min(axis=0), u.max(axis=0)], [[-1.3, -2.6], [1.3, 2.6]])
     areas, dots = ax.collections
     faces = [colors.to_hex(c) for c in areas.get_facecolor()]
@@ -160,7 +161,7 @@ def test_xor_is_drawn_with_one_class_everywhere(ax):
 
 def test_a_score_that_is_no_number_has_no_colour(ax):
     x, t = nn.xor()
-    with pytest.raises(ValueError, match=r"^decision_boundary: the scores holds nan, wanted numbers$"):
+    with pytest.raises(ValueError, match=r"^decision_boundary: scores\(x\) holds nan, wanted numbers$"):
         plots.decision_boundary(ax, lambda u: np.where(u < 0.5, u, np.nan), x, t, points=5)
     for points in (1, 0, -5, 5.0, None, True):
         with pytest.raises(ValueError, match=r"^decision_boundary: points is .*, wanted an int from 2 up$"):

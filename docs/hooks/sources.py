@@ -41,7 +41,7 @@ def source(name):
         raise LookupError("name the module too, as in nnfunc.ops.affine")
     module = importlib.import_module(module_name)
     text = inspect.getsource(module)
-    for node in ast.parse(text).body:
+    for node in reversed(ast.parse(text).body):  # the last one: overloads stand before the function
         if attribute in _bound(node):
             return without_annotations(_without_docstring(text.splitlines(), node))
     there = getattr(getattr(module, attribute, None), "__module__", None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, flag, real, rows, samples, whole
+from .._arrays import Array, flag, paired, real, rows, whole
 from ..functions import one_hot
 from ..initializers import _shared
 from .images import rotate, save_image, shift, to_uint8
@@ -289,17 +289,9 @@ def shuffle(x: Array, t: Array, seed: int) -> Split:
     >>> print(sorted(x.tolist()), bool((t == 10 * x).all()))
     [0, 1, 2, 3, 4] True
     """
-    x, t, n = _paired("shuffle", x, t)
+    x, t, n = paired("shuffle", x, t)
     order = np.random.default_rng(whole("shuffle", "seed", seed)).permutation(n)
     return rows(x, order), rows(t, order)
-
-
-def _paired(where: str, x: Array, t: Array) -> tuple[Array, Array, int]:
-    x, n = samples(where, "x", x)
-    t, labels = samples(where, "t", t)
-    if labels != n:
-        raise ValueError(f"{where}: x has {n} samples, t has {labels}")
-    return x, t, n
 
 
 def train_validation_split(x: Array, t: Array, validation: int | float, seed: int) -> tuple[Split, Split]:
@@ -332,7 +324,7 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
     >>> len(train[0]), len(validation[0])
     (8, 2)
     """
-    x, t, N = _paired("train_validation_split", x, t)
+    x, t, N = paired("train_validation_split", x, t)
     share = real("train_validation_split", "validation", validation, "(-inf, inf)")
     n = int(share) if isinstance(validation, (int, np.integer)) else round(share * N)
     if not 0 < n < N:
