@@ -242,16 +242,16 @@ def _bind(where: str, letters: str, shapes: dict[str, Shape]) -> None:
         raise ValueError(f"{where}: {came}; wanted {'; '.join(wanted + torn)}")
 
 
-def entries(where: str, answer: Any, count: int, form: str) -> Any:
-    """Return what a function of a form answered, or refuse it if it is no tuple of so many."""
+def entries(f: Any, answer: Any, count: int, form: str) -> Any:
+    """Return what `f`, a function or its name, answered, or refuse it if it is no tuple of so many."""
     if not isinstance(answer, tuple) or len(answer) != count:
-        raise ValueError(f"{where}: returned {kind_of(answer)}, wanted {form}")
+        raise ValueError(f"{f if isinstance(f, str) else name_of(f)}: returned {kind_of(answer)}, wanted {form}")
     return answer
 
 
 def name_of(f: Any) -> str:
     """Return what a function is called."""
-    return getattr(f, "__name__", repr(f))
+    return f.__name__ if hasattr(f, "__name__") else repr(f)
 
 
 def kind_of(thing: Any) -> str:
@@ -330,6 +330,8 @@ def _is_whole(n: Any) -> bool:
 
 def check_key(where: str, key: Any) -> None:
     """Refuse a key that is no tuple of ints from 0 up."""
+    if type(key) is tuple and {*map(type, key)} == {int} and min(key) >= 0:  # each step asks
+        return
     if not isinstance(key, tuple) or not key or not all(_is_whole(n) and n >= 0 for n in key):
         raise ValueError(f"{where}: key is {key!r}, wanted a tuple of ints from 0 up")
 
@@ -409,8 +411,7 @@ def class_targets(where: str, name: str, y: Array, t: Array) -> Array:
     """Bring labels of any accepted form to rows of probabilities that fit `y`, or refuse them.
 
     Ints of shape ``y.shape[:-1]`` become one-hot rows; rows of the shape of `y` must sum to one. No labels at all are
-    refused, since a mean over them is wanted.
-    `where` and `name` say in the error whose argument `y` is.
+    refused, since a mean over them is wanted. `where` and `name` say in the error whose argument `y` is.
     """
     t, xp = array(where, "t", t)
     check_some(where, name, y)

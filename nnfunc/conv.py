@@ -1,7 +1,7 @@
 r"""Convolution and pooling, as ops, and the unfolding behind them. Chapter 7.
 
-Images are arrays (N, C, H, W): batch, channels, height, width. Stride, padding and window size are
-an int for both directions or a pair (vertical, horizontal).
+Images are arrays (N, C, H, W): batch, channels, height, width. Stride, padding (with zeros, unless told otherwise) and
+window size are an int for both directions or a pair (vertical, horizontal).
 """
 
 from collections.abc import Iterator
@@ -45,14 +45,8 @@ def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0)
 
     Parameters
     ----------
-    size : int
-        The image's side, H.
-    filter_size : int
-        The filter's side, F.
-    stride : int
-        The step from one place to the next, S.
-    pad : int
-        Zeros added at each end, P.
+    size, filter_size, stride, pad : int
+        The image's side, H, the filter's, F, the step from place to place, S, and the zeros added at each end, P.
 
     Returns
     -------
@@ -62,7 +56,7 @@ def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0)
     Raises
     ------
     ValueError
-        If the filter is larger than the padded image, or a number is no int in its range.
+        If the filter is larger than the padded image.
 
     References
     ----------
@@ -105,14 +99,12 @@ def im2col(x: Array, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair =
 
     References
     ----------
-    K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks for document
-    processing", 2006.
+    K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks", 2006.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> print(nn.conv.im2col(np.arange(9.0).reshape(1, 1, 3, 3), 2, 2))
+    >>> print(nn.conv.im2col([[[[0, 1, 2], [3, 4, 5], [6, 7, 8]]]], 2, 2))
     [[[0. 1. 3. 4.]
       [1. 2. 4. 5.]
       [3. 4. 6. 7.]
@@ -135,11 +127,9 @@ def col2im(
     col : array_like, shape (N, C * filter_h * filter_w, OH * OW)
         Columns, as im2col makes them.
     x_shape : tuple of int
-        (N, C, H, W).
-    filter_h, filter_w : int
-        Height and width of the filter.
-    stride, pad : int or pair of int
-        Step and padding.
+        (N, C, H, W), the shape of the images.
+    filter_h, filter_w, stride, pad
+        Those of im2col.
 
     Returns
     -------
@@ -157,9 +147,8 @@ def col2im(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> print(nn.conv.col2im(np.ones((1, 4, 4)), (1, 1, 3, 3), 2, 2))    # how many windows see each pixel
+    >>> print(nn.conv.col2im([[[1] * 4] * 4], (1, 1, 3, 3), 2, 2))    # how many windows see each pixel
     [[[[1. 2. 1.]
        [2. 4. 2.]
        [1. 2. 1.]]]]
@@ -186,10 +175,8 @@ def conv2d(
     ----------
     x : array_like, shape (N, C, H, W)
         Images.
-    W : array_like, shape (F, C, FH, FW)
-        Filters.
-    b : array_like, shape (F,)
-        One bias for each filter.
+    W, b : array_like, shapes (F, C, FH, FW) and (F,)
+        Filters, and one bias for each.
     stride, pad : int or pair of int
         Step and padding with zeros.
     dx : bool
@@ -197,10 +184,8 @@ def conv2d(
 
     Returns
     -------
-    y : array, shape (N, F, OH, OW)
-        Feature maps.
-    pullback : callable
-        ``pullback(dy) -> (dx, dW, db)``.
+    y, pullback : array, callable
+        Feature maps, (N, F, OH, OW); ``pullback(dy) -> (dx, dW, db)``.
 
     Raises
     ------
@@ -213,17 +198,16 @@ def conv2d(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
-    >>> y, pullback = nn.ops.conv2d(x, W=[[[[1.0, 0.0], [0.0, -1.0]]]], b=[0.5])
-    >>> print(y)
+    >>> x, W = [[[[0, 1, 2], [3, 4, 5], [6, 7, 8]]]], [[[[1.0, 0.0], [0.0, -1.0]]]]
+    >>> y, pullback = nn.ops.conv2d(x, W, b=[0.5])
+    >>> dx, dW, db = pullback([[[[1, 1], [1, 1]]]])
+    >>> print(y, dW, db, sep="\n")
     [[[[-3.5 -3.5]
        [-3.5 -3.5]]]]
-    >>> dx, dW, db = pullback(np.ones((1, 1, 2, 2)))
-    >>> print(dW, db)
     [[[[ 8. 12.]
-       [20. 24.]]]] [4.]
+       [20. 24.]]]]
+    [4.]
     """
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
     y = _correlate(x, W, win, b)
@@ -249,8 +233,7 @@ def _conv_dx(dy: Array, W: Array, x_shape: tuple[int, ...], win: _Windows) -> Ar
     steps_of_one = win.stride_h == win.stride_w == 1
     if steps_of_one and min(pad_h, pad_w) >= 0 and F <= 2 * C:
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
-        out_h, out_w = x_shape[2:]
-        back = _Windows(win.h, win.w, 1, 1, pad_h, pad_w, out_h, out_w)
+        back = _Windows(win.h, win.w, 1, 1, pad_h, pad_w, *x_shape[2:])
         return _correlate(dy, turned, back, 0)
     return _fold(W.reshape(F, -1).T @ _rows(dy), x_shape, win)
 
@@ -293,19 +276,13 @@ def max_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
     ----------
     x : array_like, shape (N, C, H, W)
         Images.
-    size : int or pair of int
-        The window.
-    stride : int or pair of int, optional
-        The step; the window's size if not given.
-    pad : int or pair of int
-        Padding, smaller than the window.
+    size, stride, pad : int or pair of int
+        The window, its step (the window's size if not given), and the padding, smaller than the window.
 
     Returns
     -------
-    y : array, shape (N, C, OH, OW)
-        Smaller images.
-    pullback : callable
-        ``pullback(dy) -> (dx,)``.
+    y, pullback : array, callable
+        Smaller images, (N, C, OH, OW); ``pullback(dy) -> (dx,)``.
 
     Raises
     ------
@@ -314,14 +291,12 @@ def max_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
 
     References
     ----------
-    D. Scherer, A. Müller, S. Behnke, "Evaluation of pooling operations in convolutional
-    architectures", 2010.
+    D. Scherer, A. Müller, S. Behnke, "Evaluation of pooling operations in convolutional architectures", 2010.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> y, pullback = nn.ops.max_pool2d(np.array([[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]]), size=2)
+    >>> y, pullback = nn.ops.max_pool2d([[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]], size=2)
     >>> print(y, *pullback(y))
     [[[[5. 2.]]]] [[[[0. 5. 2. 0.]
        [0. 0. 0. 0.]]]]
@@ -357,19 +332,13 @@ def avg_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
     ----------
     x : array_like, shape (N, C, H, W)
         Images.
-    size : int or pair of int
-        The window, K.
-    stride : int or pair of int, optional
-        The step; the window's size if not given.
-    pad : int or pair of int
-        Padding, smaller than the window.
+    size, stride, pad : int or pair of int
+        The window, K, its step (the window's size if not given), and the padding, smaller than the window.
 
     Returns
     -------
-    y : array, shape (N, C, OH, OW)
-        Smaller images.
-    pullback : callable
-        ``pullback(dy) -> (dx,)``.
+    y, pullback : array, callable
+        Smaller images, (N, C, OH, OW); ``pullback(dy) -> (dx,)``.
 
     Raises
     ------
@@ -382,9 +351,8 @@ def avg_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> y, pullback = nn.ops.avg_pool2d(np.array([[[[1.0, 5.0], [4.0, 0.0]]]]), size=2)
+    >>> y, pullback = nn.ops.avg_pool2d([[[[1.0, 5.0], [4.0, 0.0]]]], size=2)
     >>> print(y, *pullback(y))
     [[[[2.5]]]] [[[[0.625 0.625]
        [0.625 0.625]]]]
@@ -393,13 +361,12 @@ def avg_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
     padded = _padded(x, win, 0.0)
     share = 1 / (win.h * win.w)
     y = sum(padded[place] for place in win.places()) * share
-    x_shape, padded_shape, dtype = x.shape, padded.shape, y.dtype
+    x_shape, dtype = x.shape, y.dtype
 
     def pullback(dy):
-        dx, dy = np.zeros(padded_shape, dtype), dy * share
-        for place in win.places():
-            dx[place] += dy
-        return (_inner(dx, x_shape, win),)
+        each = (*dy.shape[:2], win.h * win.w, *dy.shape[2:])
+        col = np.broadcast_to((dy * share).astype(dtype, copy=False)[:, :, None], each)
+        return (_fold(col, x_shape, win),)
 
     return y, pullback
 
@@ -429,10 +396,7 @@ def _output_size(where: str, size: int, filter_size: int, stride: int, pad: int)
 def _padded(x: Array, win: _Windows, fill: float) -> Array:
     if not (win.pad_h or win.pad_w):
         return x
-    N, C, H, W = x.shape
-    padded = np.full((N, C, H + 2 * win.pad_h, W + 2 * win.pad_w), fill, x.dtype)
-    _inner(padded, x.shape, win)[...] = x
-    return padded
+    return np.pad(x, ((0, 0), (0, 0), (win.pad_h, win.pad_h), (win.pad_w, win.pad_w)), constant_values=fill)
 
 
 def _inner(padded: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:

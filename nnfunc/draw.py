@@ -1,18 +1,19 @@
 r"""Pictures of networks as text: Graphviz DOT, and SVG that needs no Graphviz.
 
-A small perceptron is drawn neuron by neuron, any network layer by layer. The SVG takes its ink from
-the page around it (`currentColor`), so it can be read on light and dark ground.
+A small perceptron is drawn neuron by neuron, any network layer by layer. The SVG takes its ink from the page around it
+(`currentColor`), so it can be read on light and dark ground.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from ._arrays import Array, array, name_of
+from ._arrays import Array, array, mapping, name_of
 from .forms import Layer, Mode
 from .layers import _check_layer, _leaves, _run
-from .networks import mlp
+from .networks import _depth
 
 __all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
 
@@ -60,12 +61,12 @@ def neurons_dot(params: Mapping[str, Array]) -> str:
             f"    {'; '.join(group.neurons)};",
             "  }",
         ]
-    lines += [f"  {a} -> {b};" for a, b in _edges(groups)]
+    lines += [f"  {a} -> {b};" for a, b in _edges([group.neurons for group in groups])]
     return "\n".join([*lines, "}", ""])
 
 
 def neurons_svg(params: Mapping[str, Array]) -> str:
-    r"""SVG text, an ``<svg>`` element, of what [neurons_dot][nnfunc.draw.neurons_dot] writes for Graphviz.
+    r"""SVG text, an ``<svg>`` element, of what [nnfunc.draw.neurons_dot][] writes for Graphviz.
 
     Parameters
     ----------
@@ -77,10 +78,7 @@ def neurons_svg(params: Mapping[str, Array]) -> str:
     str
         The text.
 
-    Raises
-    ------
-    ValueError
-        If `params` are not those of an mlp.
+
 
     Examples
     --------
@@ -90,24 +88,17 @@ def neurons_svg(params: Mapping[str, Array]) -> str:
     9 16
     """
     groups = _groups(params)
-    height = 40 * max(len(group.neurons) for group in groups) + 30
-    at = {
-        neuron: (50 + 100 * i, (height - 30) / 2 + 40 * (k - (len(group.neurons) - 1) / 2))
-        for i, group in enumerate(groups)
-        for k, neuron in enumerate(group.neurons)
-    }
-    width = 100 * len(groups)
-    title = "Network " + "-".join(str(len(group.neurons)) for group in groups)
-    lines = [_svg_head(width, height, title)]
-    for a, b in _edges(groups):
-        (x1, y1), (x2, y2) = at[a], at[b]
-        lines.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity="0.4"/>')
+    sizes = [len(group.neurons) for group in groups]
+    height = 40 * max(sizes) + 30
+    columns = [[(50 + 100 * i, 20 * (max(sizes) - n + 2 * k + 1)) for k in range(n)] for i, n in enumerate(sizes)]
+    lines = [
+        f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity="0.4"/>'
+        for (x1, y1), (x2, y2) in _edges(columns)
+    ]
     for i, group in enumerate(groups):
-        for neuron in group.neurons:
-            x, y = at[neuron]
-            lines.append(f'<circle cx="{x}" cy="{y}" r="14" fill="{group.css}" stroke="currentColor"/>')
+        lines += [f'<circle cx="{x}" cy="{y}" r="14" fill="{group.css}" stroke="currentColor"/>' for x, y in columns[i]]
         lines.append(_svg_text(50 + 100 * i, height - 8, group.label))
-    return "\n".join([*lines, "</svg>", ""])
+    return _svg(100 * len(groups), height, "Network " + "-".join(map(str, sizes)), lines)
 
 
 def layers_dot(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array] = {}) -> str:
@@ -117,14 +108,10 @@ def layers_dot(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[s
 
     Parameters
     ----------
-    net : layer
-        The network.
-    params : dict of arrays
-        Its parameters.
-    x : array_like, or a tuple of them
-        A batch to send through, for the shapes.
-    stats : dict of arrays
-        Running statistics, if the network has any.
+    net, params : layer, dict of arrays
+        The network and its parameters.
+    x, stats : array_like or a tuple of them, dict of arrays
+        A batch to send through, for the shapes, and running statistics, if the network has any.
 
     Returns
     -------
@@ -138,9 +125,8 @@ def layers_dot(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[s
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> print(nn.draw.layers_dot(nn.mlp(), nn.init_mlp(0, (4, 3, 2)), np.zeros((1, 4), np.float32)))
+    >>> print(nn.draw.layers_dot(nn.mlp(), nn.init_mlp(0, (4, 3, 2)), [[0.0] * 4]))
     digraph G {
       node [shape=box];
       0 [label="affine(W1, b1)"];
@@ -155,16 +141,16 @@ def layers_dot(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[s
     <BLANKLINE>
     """
     names, shapes = _boxes(net, params, x, stats)
-    ends = ["x", *map(str, range(len(names))), "y"]
+    arrows = zip(pairwise(["x", *range(len(names)), "y"]), shapes, strict=True)
     lines = ["digraph G {", "  node [shape=box];"]
-    lines += [f"  {i} [label={_quoted(name)}];" for i, name in enumerate(names)]
+    lines += [f"  {i} [label={json.dumps(name, ensure_ascii=False)}];" for i, name in enumerate(names)]
     lines += ["  x [shape=plain]; y [shape=plain];"]
-    lines += [f'  {a} -> {b} [label="{shape}"];' for a, b, shape in zip(ends, ends[1:], shapes, strict=False)]
+    lines += [f'  {a} -> {b} [label="{shape}"];' for (a, b), shape in arrows]
     return "\n".join([*lines, "}", ""])
 
 
 def layers_svg(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array] = {}) -> str:
-    r"""SVG text, an ``<svg>`` element, of what [layers_dot][nnfunc.draw.layers_dot] writes for Graphviz.
+    r"""SVG text, an ``<svg>`` element, of what [nnfunc.draw.layers_dot][] writes for Graphviz.
 
     Parameters
     ----------
@@ -176,24 +162,20 @@ def layers_svg(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[s
     str
         The text.
 
-    Raises
-    ------
-    ValueError
-        What a layer raises, if the batch does not fit the network.
+
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> text = nn.draw.layers_svg(nn.mlp(), nn.init_mlp(0, (4, 3, 2)), np.zeros((1, 4), np.float32))
+    >>> text = nn.draw.layers_svg(nn.mlp(), nn.init_mlp(0, (4, 3, 2)), [[0.0] * 4])
     >>> print(text.count("<rect"), "(1, 3)" in text)
     3 True
     """
     names, shapes = _boxes(net, params, x, stats)
     # A letter is up to 7 wide; a name stands in the middle of its box, a shape begins beside the arrow.
     width = max(200, *(7 * len(name) + 14 for name in names), *(14 * len(shape) - 20 for shape in shapes))
-    middle, height = 20 + width // 2, 64 * len(names) + 40
-    lines = [_svg_head(width + 40, height, "Layers " + ", ".join(names))]
+    middle = 20 + width // 2
+    lines = []
     for i, shape in enumerate(shapes):
         y = 64 * i + 6
         lines.append(f'<path d="M{middle} {y} v26 m-4 -7 l4 7 l4 -7" fill="none" stroke="currentColor"/>')
@@ -202,27 +184,21 @@ def layers_svg(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[s
         y = 64 * i + 34
         lines.append(f'<rect x="20" y="{y}" width="{width}" height="32" rx="4" fill="none" stroke="currentColor"/>')
         lines.append(_svg_text(middle, y + 20, name))
-    return "\n".join([*lines, "</svg>", ""])
+    return _svg(width + 40, 64 * len(names) + 40, "Layers " + ", ".join(names), lines)
 
 
 def _groups(params: Mapping[str, Array]) -> list[_Group]:
-    net: Any = mlp()
-    weights = [layer.names[0] for layer in net.expand(params) if name_of(layer).startswith("affine")]
-    sizes = [params[weights[0]].shape[0], *(params[name].shape[1] for name in weights)]
-    last = len(sizes) - 1
-    kinds = [("input", "blue4", "#00008b")]
-    kinds += [(f"layer {i + 1}", "red2", "#ee0000") for i in range(1, last)]
-    kinds += [("output", "seagreen2", "#4eee94")]
-    letters = ["x", *(f"a{i + 1}_" for i in range(1, last)), "y"]
-    return [
-        _Group(*kind, [f"{letter}{k + 1}" for k in range(size)])
-        for kind, letter, size in zip(kinds, letters, sizes, strict=True)
-    ]
+    def group(letter, size, label, colour="red2", css="#ee0000"):
+        return _Group(label, colour, css, [f"{letter}{k + 1}" for k in range(size)])
+
+    depth, _ = _depth(mapping("mlp", "params", params))
+    hidden = [group(f"a{i}_", params[f"W{i}"].shape[0], f"layer {i}") for i in range(2, depth + 1)]
+    output = group("y", params[f"W{depth}"].shape[1], "output", "seagreen2", "#4eee94")
+    return [group("x", params["W1"].shape[0], "input", "blue4", "#00008b"), *hidden, output]
 
 
-def _edges(groups: list[_Group]) -> Iterator[tuple[str, str]]:
-    for before, after in pairwise(groups):
-        yield from ((a, b) for a in before.neurons for b in after.neurons)
+def _edges(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, Any]]:
+    return [edge for before, after in pairwise(columns) for edge in product(before, after)]
 
 
 def _boxes(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[str, Array]) -> tuple[list[str], list[str]]:
@@ -241,15 +217,12 @@ def _shape(x: Any) -> str:
     return str(tuple(array("draw", "x", x)[0].shape))
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _svg_head(width: float, height: float, title: str) -> str:
-    return (
+def _svg(width: float, height: float, title: str, lines: list[str]) -> str:
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" font-family="sans-serif" font-size="12"><title>{escape(title)}</title>'
     )
+    return "\n".join([head, *lines, "</svg>", ""])
 
 
 def _svg_text(x: float, y: float, text: str, anchor: str = "middle") -> str:

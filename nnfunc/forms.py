@@ -1,7 +1,7 @@
 r"""The forms: what a function must look like to work with the others. The map of the house, in code.
 
-A function fits a form if it can be called so; nothing is inherited and nothing registered. The parameters
-stand in front of a slash: yours may have names of their own.
+A function fits a form if it can be called so; nothing is inherited and nothing registered. The parameters stand in
+front of a slash: yours may have names of their own.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,9 +20,7 @@ Metrics = dict[str, Any]
 
 
 class Mode(NamedTuple):
-    """How a layer is to run.
-
-    ``Mode()``, also named `EVAL`, is evaluation; with a key it is training.
+    """How a layer is to run: ``Mode()``, also named `EVAL`, is evaluation; with a key it is training.
 
     Attributes
     ----------
@@ -33,8 +31,8 @@ class Mode(NamedTuple):
     grad : bool
         Whether the pullback will be called. False keeps nothing for it: inference in little memory.
     dx : bool
-        Whether the gradient by the input is wanted. If not, layers that would spend a product on it
-        (affine and conv2d) leave it None. `serial` hands it to its first layer alone.
+        Whether the gradient by the input is wanted. If not, layers that would spend a product on it (affine and conv2d)
+        leave it None. `serial` hands it to its first layer alone.
 
     Examples
     --------
@@ -65,10 +63,7 @@ class Loss(Protocol):
 
 
 class Layer(Protocol):
-    """An op that finds its weights by name: ``y, pullback, stats = layer(params, x, mode)``.
-
-    Its way back: ``dx, grads = pullback(dy)``.
-    """
+    """An op with weights by name: ``y, pullback, stats = layer(params, x, mode)``, ``dx, grads = pullback(dy)``."""
 
     def __call__(
         self, params: Mapping[str, Array], x: Any, mode: Mode = ..., /
@@ -101,13 +96,11 @@ class Optimizer(NamedTuple):
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> init, step = nn.sgd(lr=0.5)
-    >>> params = {"W1": np.array([1.0, 2.0])}
-    >>> params, opt = step(params, {"W1": np.array([1.0, 1.0])}, init(params))
-    >>> print(params, opt)
-    {'W1': array([0.5, 1.5])} {'t': 1}
+    >>> params = {"W1": [1.0, 2.0]}
+    >>> step(params, {"W1": [1.0, 1.0]}, init(params))
+    ({'W1': array([0.5, 1.5])}, {'t': 1})
     """
 
     init: Callable[[Mapping[str, Array]], dict[str, Any]]
@@ -119,16 +112,12 @@ class State(NamedTuple):
 
     Attributes
     ----------
-    params : dict of arrays
-        What descent changes.
-    stats : dict of arrays
-        What data change: running means and variances.
+    params, stats : dict of arrays
+        What descent changes, and what data change: running means and variances.
     opt : dict
         What the optimizer remembers.
-    seed : int
-        What chance decides follows from it and from `step`.
-    step : int
-        How many steps have been taken.
+    seed, step : int
+        What chance decides follows from the seed and from how many steps have been taken.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 r"""Values: activations, the losses on them, and accuracy. Chapters 2 to 4.
 
-Every function takes arrays and returns new ones. Lists and numbers are taken too, ints count as
-floats where a formula wants them, and any array that follows the Python array API standard is
-answered in its own kind. What does not fit the shapes above a function is refused in these words.
+Every function takes arrays and returns new ones. Lists and numbers are taken too, ints count as floats where a formula
+wants them, and any array that follows the Python array API standard is answered in its own kind. What does not fit the
+shapes above a function is refused in these words.
 """
 
 import numpy as np
@@ -81,8 +81,7 @@ def sigmoid(x: Array) -> np.ndarray:
 
     References
     ----------
-    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
-    Nature 323, 1986.
+    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 
     Examples
     --------
@@ -187,8 +186,7 @@ def softmax(x: Array, axis: int = -1) -> np.ndarray:
 
     $$y_k = \frac{e^{x_k}}{\sum_j e^{x_j}}$$
 
-    The largest score is subtracted first. That changes nothing in the formula and keeps the
-    exponentials from overflowing.
+    The largest score is subtracted first, which changes nothing but keeps the exponentials from overflowing.
 
     Parameters
     ----------
@@ -238,8 +236,7 @@ def log_softmax(x: Array, axis: int = -1) -> np.ndarray:
 
     References
     ----------
-    P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp and softmax
-    functions", IMA Journal of Numerical Analysis 41(4), 2021.
+    P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp and softmax functions", 2021.
 
     Examples
     --------
@@ -325,8 +322,7 @@ def perceptron(x: Array, w: Array, b: float) -> np.ndarray:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> inputs = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    >>> print(nn.perceptron(inputs, w=(0.5, 0.5), b=-0.7))    # AND
+    >>> print(nn.perceptron([(0, 0), (0, 1), (1, 0), (1, 1)], w=(0.5, 0.5), b=-0.7))    # AND
     [0 0 0 1]
     """
     b = real("perceptron", "b", b, "(-inf, inf)")
@@ -403,17 +399,15 @@ def cross_entropy_error(y: Array, t: Array, eps: float = 1e-7) -> np.ndarray:
 
     $$E = -\frac1N \sum_n \sum_k t_{nk} \log(y_{nk} + \varepsilon)$$
 
-    The small number keeps the logarithm finite where a probability is zero, and makes the loss a
-    little wrong. Training starts from scores and needs none:
-    [softmax_cross_entropy][nnfunc.ops.softmax_cross_entropy].
+    The small number keeps the logarithm finite where a probability is zero, and makes the loss a little wrong.
+    Training starts from scores and needs none: [softmax_cross_entropy][nnfunc.ops.softmax_cross_entropy].
 
     Parameters
     ----------
     y : array_like, shape (C,) or (N, C)
         Probabilities, of one sample or of a batch.
     t : array_like
-        Labels: ints of shape ``y.shape[:-1]``, or one-hot rows (or rows of probabilities) of the
-        shape of `y`.
+        Labels: ints of shape ``y.shape[:-1]``, or one-hot rows (or rows of probabilities) of the shape of `y`.
     eps : float
         Added to each probability.
 
@@ -435,10 +429,8 @@ def cross_entropy_error(y: Array, t: Array, eps: float = 1e-7) -> np.ndarray:
     --------
     >>> import nnfunc as nn
     >>> y = [[0.1, 0.9], [0.8, 0.2]]
-    >>> print(round(nn.cross_entropy_error(y, [1, 0]), 6))    # labels ...
-    0.164252
-    >>> print(round(nn.cross_entropy_error(y, [[0, 1], [1, 0]]), 6))    # ... or one-hot rows
-    0.164252
+    >>> print(*(nn.cross_entropy_error(y, t).round(6) for t in ([1, 0], [[0, 1], [1, 0]])))    # labels, one-hot rows
+    0.164252 0.164252
     """
     xp = namespace(y)
     eps = real("cross_entropy_error", "eps", eps)
@@ -456,10 +448,8 @@ def accuracy(y: Array, t: Array) -> np.ndarray:
 
     Parameters
     ----------
-    y : array_like, shape (N, C) or (C,)
-        Scores or probabilities.
-    t : array_like
-        Labels: ints of shape ``y.shape[:-1]``, or one-hot rows of the shape of `y`.
+    y, t : array_like
+        Scores or probabilities, (N, C) or (C,), and labels: ints of shape ``y.shape[:-1]``, or one-hot rows.
 
     Returns
     -------

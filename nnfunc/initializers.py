@@ -1,8 +1,8 @@
 r"""Initializers: the parameters a network starts from. Chapter 6.
 
-A seed goes in and a dict of arrays comes out. With an int as seed an initializer is a pure function:
-layer i draws from the seed's spawn i, whatever other layers there are. The one argument that a
-function of this library may advance is a NumPy Generator, if that is what is passed.
+A seed goes in and a dict of arrays comes out, in float32 unless told. With an int as seed an initializer is a pure
+function: layer i draws from the seed's spawn i, whatever other layers there are. The one argument that a function of
+this library may advance is a NumPy Generator, if that is what is passed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,16 +39,12 @@ def init_affine(
 
     Parameters
     ----------
-    rng : int or anything that np.random.default_rng takes
-        The seed.
-    i : int or str
-        The layer's number, or its name.
+    rng, i
+        The seed, an int or anything that np.random.default_rng takes; and the layer's number, or its name.
     inputs, outputs : int
         D and M.
-    scale : 'he', 'xavier' or float
-        The standard deviation s: 'he' for ReLU, 'xavier' for sigmoid and tanh, or a number.
-    dtype : dtype
-        float32 unless told.
+    scale, dtype : 'he', 'xavier' or float, dtype
+        The standard deviation s: 'he' for ReLU, 'xavier' for sigmoid and tanh, or a number; and what floats to draw.
 
     Returns
     -------
@@ -69,10 +65,8 @@ def init_affine(
     --------
     >>> import nnfunc as nn
     >>> params = nn.init_affine(0, 1, 784, 50, scale=0.01)
-    >>> params["W1"].shape, params["b1"].shape, params["W1"].dtype
-    ((784, 50), (50,), dtype('float32'))
-    >>> print(round(float(params["W1"].std()), 3))
-    0.01
+    >>> print(params["W1"].shape, params["b1"].shape, params["W1"].dtype, params["W1"].std().round(3))
+    (784, 50) (50,) float32 0.01
     """
     shape = whole("init_affine", "inputs", inputs, 1), whole("init_affine", "outputs", outputs, 1)
     s = _standard_deviation("init_affine", scale, *shape)
@@ -95,20 +89,14 @@ def init_conv2d(
 
     Parameters
     ----------
-    rng : int or anything that np.random.default_rng takes
-        The seed.
-    i : int or str
-        The layer's number, or its name.
-    filters : int
-        How many filters, F.
-    channels : int
-        Channels of the images, C.
+    rng, i
+        Those of [init_affine][nnfunc.initializers.init_affine].
+    filters, channels : int
+        How many filters, F, and channels of the images, C.
     size : int or pair of int
         Height and width of a filter.
-    scale : 'he', 'xavier' or float
-        The standard deviation s.
-    dtype : dtype
-        float32 unless told.
+    scale, dtype
+        Those of `init_affine`.
 
     Returns
     -------
@@ -144,12 +132,8 @@ def init_batch_norm(i: int | str, features: int, dtype: DTypeLike = np.float32) 
 
     Parameters
     ----------
-    i : int or str
-        The layer's number, or its name.
-    features : int
-        Features of the batch, or channels of the images.
-    dtype : dtype
-        float32 unless told.
+    i, features, dtype : int or str, int, dtype
+        The layer's number or name; features of the batch, or channels of the images; and what floats.
 
     Returns
     -------
@@ -159,11 +143,9 @@ def init_batch_norm(i: int | str, features: int, dtype: DTypeLike = np.float32) 
     Raises
     ------
     ValueError
-        For features that are no int from 1 up, or a dtype other than floats.
+        For a dtype other than floats.
 
-    References
-    ----------
-    S. Ioffe, C. Szegedy, "Batch normalization", 2015.
+
 
     Examples
     --------
@@ -198,14 +180,12 @@ def init_stats(params: Mapping[str, Array]) -> Params:
 
     References
     ----------
-    S. Ioffe, C. Szegedy, "Batch normalization", 2015, Algorithm 2; that the variance starts at 1 is the
-    custom of the field.
+    S. Ioffe, C. Szegedy, "Batch normalization", 2015, Algorithm 2; that the variance starts at 1 is custom.
 
     Examples
     --------
     >>> import nnfunc as nn
-    >>> params = nn.init_mlp(0, (784, 2, 10), batch_norm=True)
-    >>> print(nn.init_stats(params))
+    >>> print(nn.init_stats(nn.init_mlp(0, (784, 2, 10), batch_norm=True)))
     {'mean1': array([0., 0.], dtype=float32), 'var1': array([1., 1.], dtype=float32)}
     """
     stats: Params = {}
@@ -226,17 +206,14 @@ def init_mlp(
 
     Parameters
     ----------
-    rng : int or anything that np.random.default_rng takes
-        The seed.
+    rng
+        The seed, as in `init_affine`.
     sizes : sequence of int
         How many inputs, neurons in each hidden layer, and outputs: n_0, n_1, ...
-    scale : 'he', 'xavier' or float
-        The standard deviation of the weights.
-    dtype : dtype
-        float32 unless told.
+    scale, dtype
+        Those of `init_affine`.
     batch_norm : bool
-        Whether each hidden layer is to have batch normalisation; its running statistics are
-        [init_stats][nnfunc.initializers.init_stats]'s.
+        Whether hidden layers have batch normalisation, with [init_stats][nnfunc.initializers.init_stats] as statistics.
 
     Returns
     -------
@@ -248,9 +225,7 @@ def init_mlp(
     ValueError
         For fewer than two sizes, settings out of bounds, or a dtype other than floats.
 
-    References
-    ----------
-    K. He and others, 2015; X. Glorot, Y. Bengio, 2010.
+
 
     Examples
     --------
@@ -287,20 +262,14 @@ def init_simple_convnet(
 
     Parameters
     ----------
-    rng : int or anything that np.random.default_rng takes
-        The seed.
+    rng
+        The seed, as in `init_affine`.
     image : tuple of int
         Channels, height and width of an image.
-    filters : int
-        How many filters, F.
-    hidden : int
-        Neurons of the hidden affine layer, M.
-    classes : int
-        How many classes, K.
-    scale : 'he', 'xavier' or float
-        The standard deviation of the weights.
-    dtype : dtype
-        float32 unless told.
+    filters, hidden, classes : int
+        How many filters, F, neurons of the hidden affine layer, M, and classes, K.
+    scale, dtype
+        Those of `init_affine`.
 
     Returns
     -------
@@ -342,10 +311,8 @@ def init_deep_convnet(rng: Any, dtype: DTypeLike = np.float32) -> Params:
 
     Parameters
     ----------
-    rng : int or anything that np.random.default_rng takes
-        The seed.
-    dtype : dtype
-        float32 unless told.
+    rng, dtype
+        Those of [init_affine][nnfunc.initializers.init_affine].
 
     Returns
     -------
@@ -355,11 +322,9 @@ def init_deep_convnet(rng: Any, dtype: DTypeLike = np.float32) -> Params:
     Raises
     ------
     ValueError
-        For a seed that is no int from 0 up, or a dtype other than floats.
+        For a dtype other than floats.
 
-    References
-    ----------
-    K. He and others, 2015; the sizes are those of Deep Learning from Scratch, chapter 8.
+
 
     Examples
     --------

@@ -1,8 +1,8 @@
 r"""Layers: ops that find their weights in a dict by name. Chapters 5 to 7.
 
-A layer is called with the parameters, an input and a mode, ``y, pullback, stats = layer(params, x)``,
-and its pullback gives the gradient by the input and those of its weights by name,
-``dx, grads = pullback(dy)``. `lift` makes a layer of an op, `serial` a layer of layers.
+A layer is called with the parameters, an input and a mode, ``y, pullback, stats = layer(params, x)``, and its pullback
+gives the gradient by the input and those of its weights by name, ``dx, grads = pullback(dy)``. `lift` makes a layer of
+an op, `serial` a layer of layers.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -55,15 +55,9 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
     Returns
     -------
     callable
-        ``layer(params, x, mode=EVAL) -> (y, pullback, stats)`` with
-        ``pullback(dy) -> (dx, grads)``. It carries ``layer.op``, ``layer.names`` and
-        ``layer.settings``.
-
-    Raises
-    ------
-    ValueError
-        By the layer, if `params` lacks a name, or if its pullback is called after a run with
-        ``Mode(grad=False)``.
+        ``layer(params, x, mode=EVAL) -> (y, pullback, stats)`` with ``pullback(dy) -> (dx, grads)``. It carries
+        ``layer.op``, ``layer.names`` and ``layer.settings``. It refuses `params` that lack a name, and its pullback a
+        call after a run with ``Mode(grad=False)``, with a ValueError.
 
     References
     ----------
@@ -71,34 +65,35 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from nnfunc import ops
-    >>> from nnfunc.layers import lift
-    >>> layer = lift(ops.affine, "W1", "b1")
-    >>> y, pullback, stats = layer({"W1": np.ones((2, 3)), "b1": np.zeros(3)}, np.array([[1.0, 2.0]]))
-    >>> print(y)
-    [[3. 3. 3.]]
+    >>> from nnfunc import layers, ops
+    >>> layer = layers.lift(ops.affine, "W1", "b1")
+    >>> y, pullback, stats = layer({"W1": [[1.0], [1.0]], "b1": [0.0]}, [[1.0, 2.0]])
     >>> dx, grads = pullback(y)
-    >>> print(dx, grads["b1"])
-    [[9. 9.]] [3. 3. 3.]
+    >>> print(y, dx, grads["b1"])
+    [[3.]] [[3. 3.]] [3.]
     """
     label = f"{name_of(op)}({', '.join(names)})" if names else name_of(op)
-    gradients = ", ".join(["dx", *(f"d{name}" for name in names)])
+    gradients = f"({', '.join(['dx', *(f'd{name}' for name in names)])})"
     takes_dx = _takes_dx(cast(Hashable, op))
+    run = op if hasattr(op, "takes") else partial(_answer, op)  # what nnfunc.op makes has been looked at
 
     def layer(params, x, mode=EVAL):
         _check_mode(label, mode)
         weights = _named(label, "params", names, params)
         given = settings | {"dx": mode.dx} if takes_dx else settings
-        y, back = entries(label, op(x, *weights, **given), 2, "(y, pullback)")
+        y, back = run(x, *weights, **given)
 
         def pullback(dy):
-            dx, *dweights = entries(label, back(dy), 1 + len(names), f"({gradients})")
+            dx, *dweights = entries(label, back(dy), 1 + len(names), gradients)
             return dx, dict(zip(names, dweights, strict=True))
 
         return y, pullback if mode.grad else _no_pullback, {}
 
     return _labelled(layer, label, op=op, names=names, settings=settings)
+
+
+def _answer(op: Op, *args: Any, **settings: Any) -> Any:
+    return entries(op, op(*args, **settings), 2, "(y, pullback)")
 
 
 @lru_cache(256)
@@ -145,9 +140,9 @@ def serial(*layers: Layer) -> Layer:
 
     $$y = f_n(\dots f_2(f_1(x))), \qquad dx = f_1^*(f_2^*(\dots f_n^*(dy)))$$
 
-    where f* is the pullback of f. Gradients of a name that several layers share are added up, so
-    tied weights need no more than one name. What the layers observe comes out together; none of them
-    sees what another has only just observed. The empty chain is the identity.
+    where f* is the pullback of f. Gradients of a name that several layers share are added up, so tied weights need no
+    more than one name. What the layers observe comes out together; none of them sees what another has only just
+    observed. The empty chain is the identity.
 
     Parameters
     ----------
@@ -168,17 +163,14 @@ def serial(*layers: Layer) -> Layer:
 
     References
     ----------
-    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
-    Nature 323, 1986.
+    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers
     >>> net = layers.serial(layers.affine(1), layers.relu)
-    >>> params = {"W1": np.array([[1.0, -1.0]]), "b1": np.zeros(2)}
-    >>> y, pullback, stats = net(params, np.array([[2.0]]))
-    >>> dx, grads = pullback(np.ones((1, 2)))
+    >>> y, pullback, stats = net({"W1": [[1.0, -1.0]], "b1": [0.0, 0.0]}, [[2.0]])
+    >>> dx, grads = pullback([[1.0, 1.0]])
     >>> print(y, dx, grads["W1"])
     [[2. 0.]] [[1.]] [[2. 0.]]
     """
@@ -208,7 +200,7 @@ def serial(*layers: Layer) -> Layer:
 
 
 def _run(layer: Layer, params: Any, x: Any, mode: Mode) -> Any:
-    return entries(name_of(layer), layer(params, x, mode), 3, "(y, pullback, stats)")
+    return entries(layer, layer(params, x, mode), 3, "(y, pullback, stats)")
 
 
 def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, dx: bool) -> Any:
@@ -225,7 +217,7 @@ def _backward(layers: Sequence[Layer], i: int, back: Callable, dy: Any) -> Any:
     try:
         if dy is None:
             raise ValueError(f"{name_of(layers[i])}: the gradient is None; only a net's first layer may leave dx out")
-        return entries(name_of(layers[i]), back(dy), 2, "(dx, grads)")
+        return entries(layers[i], back(dy), 2, "(dx, grads)")
     except Exception as error:
         _note(error, layers, i, "gradient", dy)
         raise
@@ -275,12 +267,10 @@ def fan_out(*layers: Layer) -> Layer:
 
     $$y = (f_1(x), f_2(x), \dots), \qquad dx = f_1^*(dy_1) + f_2^*(dy_2) + \dots$$
 
-    Keys, statistics and shared names are treated as in a chain.
-
     Parameters
     ----------
     *layers : callable
-        Each ``layer(params, x, mode) -> (y, pullback, stats)``.
+        Each ``layer(params, x, mode) -> (y, pullback, stats)``. Keys, statistics and shared names go as in a chain.
 
     Returns
     -------
@@ -298,11 +288,10 @@ def fan_out(*layers: Layer) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers, ops
     >>> residual = layers.serial(layers.fan_out(layers.relu, layers.identity), layers.join(ops.add))
-    >>> y, pullback, stats = residual({}, np.array([[-1.0, 2.0]]))
-    >>> print(y, pullback(np.ones((1, 2)))[0])
+    >>> y, pullback, stats = residual({}, [[-1.0, 2.0]])
+    >>> print(y, pullback([[1.0, 1.0]])[0])
     [[-1.  4.]] [[1. 2.]]
     """
     label = _label("fan_out", layers)
@@ -324,12 +313,10 @@ def parallel(*layers: Layer) -> Layer:
 
     $$y = (f_1(x_1), f_2(x_2), \dots), \qquad dx = (f_1^*(dy_1), f_2^*(dy_2), \dots)$$
 
-    Keys, statistics and shared names are treated as in a chain.
-
     Parameters
     ----------
     *layers : callable
-        Each ``layer(params, x, mode) -> (y, pullback, stats)``.
+        Each ``layer(params, x, mode) -> (y, pullback, stats)``. Keys, statistics and shared names go as in a chain.
 
     Returns
     -------
@@ -339,8 +326,7 @@ def parallel(*layers: Layer) -> Layer:
     Raises
     ------
     ValueError
-        For what is no layer; by the layer, for an input that is no tuple of so many, or a key that is no
-        tuple of ints from 0 up.
+        For what is no layer; by the layer, for an input that is no tuple of so many, or a key that is no tuple of ints.
 
     References
     ----------
@@ -348,10 +334,9 @@ def parallel(*layers: Layer) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers, ops
     >>> both = layers.serial(layers.parallel(layers.relu, layers.tanh), layers.join(ops.add))
-    >>> print(both({}, (np.array([[-1.0, 2.0]]), np.zeros((1, 2))))[0])
+    >>> print(both({}, ([[-1.0, 2.0]], [[0.0, 0.0]]))[0])
     [[0. 2.]]
     """
     label = _label("parallel", layers)
@@ -393,10 +378,8 @@ def join(op: Op, **settings: Any) -> Layer:
 
     Parameters
     ----------
-    op : callable
+    op, **settings : callable
         ``op(x1, x2, ..., **settings) -> (y, pullback)``, ``pullback(dy) -> (dx1, dx2, ...)``.
-    **settings
-        Passed on to the op.
 
     Returns
     -------
@@ -423,8 +406,8 @@ def join(op: Op, **settings: Any) -> Layer:
     def together(xs):
         if not isinstance(xs, tuple):
             raise ValueError(f"{together.__name__}: the input is {kind_of(xs)}, wanted a tuple")
-        y, back = entries(name_of(op), op(*xs, **settings), 2, "(y, pullback)")
-        return y, lambda dy: (entries(name_of(op), back(dy), len(xs), f"{len(xs)} gradients"),)
+        y, back = _answer(op, *xs, **settings)
+        return y, lambda dy: (entries(op, back(dy), len(xs), f"{len(xs)} gradients"),)
 
     together.__name__ = f"join({name_of(op)})"
     return lift(together)
@@ -465,10 +448,8 @@ def conv2d(i: int | str, stride: Pair = 1, pad: Pair = 0) -> Layer:
 
     Parameters
     ----------
-    i : int or str
-        The layer's number.
-    stride, pad : int or pair of int
-        Step and padding with zeros.
+    i, stride, pad
+        The layer's number or name; step and padding with zeros, as the op takes them.
 
     Returns
     -------
@@ -496,12 +477,8 @@ def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
 
     Parameters
     ----------
-    size : int or pair of int
-        The window.
-    stride : int or pair of int, optional
-        The step; the window's size if not given.
-    pad : int or pair of int
-        Padding, smaller than the window.
+    size, stride, pad : int or pair of int
+        The window, its step (the window's size if not given), and the padding, smaller than the window.
 
     Returns
     -------
@@ -514,11 +491,9 @@ def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers
-    >>> print(layers.max_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))[0])
-    [[[[ 5.  7.]
-       [13. 15.]]]]
+    >>> print(layers.max_pool2d(2)({}, [[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]])[0])
+    [[[[5. 2.]]]]
     """
     return _pool(ops.max_pool2d, size, stride, pad)
 
@@ -530,12 +505,8 @@ def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
 
     Parameters
     ----------
-    size : int or pair of int
-        The window.
-    stride : int or pair of int, optional
-        The step; the window's size if not given.
-    pad : int or pair of int
-        Padding, smaller than the window.
+    size, stride, pad : int or pair of int
+        The window, its step (the window's size if not given), and the padding, smaller than the window.
 
     Returns
     -------
@@ -548,11 +519,9 @@ def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers
-    >>> print(layers.avg_pool2d(2)({}, np.arange(16.0).reshape(1, 1, 4, 4))[0])
-    [[[[ 2.5  4.5]
-       [10.5 12.5]]]]
+    >>> print(layers.avg_pool2d(2)({}, [[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]])[0])
+    [[[[2.5  1.75]]]]
     """
     return _pool(ops.avg_pool2d, size, stride, pad)
 
@@ -571,17 +540,14 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     $$\mu_{run} \leftarrow \rho\, \mu_{run} + (1 - \rho)\, \mu, \qquad
     \sigma^2_{run} \leftarrow \rho\, \sigma^2_{run} + (1 - \rho)\, \sigma^2$$
 
-    and hands both out as stats; in evaluation it normalises by them, and its pullback takes them as
-    constants.
+    and hands both out as stats; in evaluation it normalises by them, and its pullback takes them as constants.
 
     Parameters
     ----------
-    i : int
-        The layer's number.
-    momentum : float
-        The share of the old statistics that stays, rho.
-    eps : float
-        Keeps the root from zero.
+    i : int or str
+        The layer's number or name.
+    momentum, eps : float
+        The share of the old statistics that stays, rho; and what keeps the root from zero.
 
     Returns
     -------
@@ -599,12 +565,10 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from nnfunc import layers
-    >>> params = {"gamma1": np.ones(1), "beta1": np.zeros(1)}
-    >>> stats = {"mean1": np.zeros(1), "var1": np.ones(1)}
-    >>> mode = layers.Mode(stats, key=(0, 0))
-    >>> y, pullback, new = layers.batch_norm(1)(params, np.array([[1.0], [3.0]]), mode)
+    >>> import nnfunc as nn
+    >>> params = nn.init_batch_norm(1, features=1)
+    >>> mode = nn.layers.Mode(nn.init_stats(params), key=(0, 0))
+    >>> y, pullback, new = nn.layers.batch_norm(1)(params, [[1.0], [3.0]], mode)
     >>> print(y.round(3).tolist(), new["mean1"].round(3), new["var1"].round(3))
     [[-1.0], [1.0]] [0.2] [1.]
     """
@@ -662,13 +626,10 @@ def dropout(rate: float) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers
-    >>> x = np.ones((1, 4))
-    >>> print(layers.dropout(0.5)({}, x)[0])
-    [[1. 1. 1. 1.]]
-    >>> print(np.unique(layers.dropout(0.5)({}, np.ones((1, 99)), layers.Mode(key=(0, 1)))[0]))
-    [0. 2.]
+    >>> drop, ones = layers.dropout(0.5), [1.0] * 99
+    >>> print(set(drop({}, ones)[0].tolist()), set(drop({}, ones, layers.Mode(key=(0, 1)))[0].tolist()))
+    {1.0} {0.0, 2.0}
     """
     rate = real("dropout", "rate", rate, "[0, 1)")
 
@@ -685,8 +646,8 @@ def tap(name: str) -> Layer:
 
     $$y = x, \qquad stats[name] = x$$
 
-    For looking: a training step would carry what was tapped along in its state, and dropout behind a
-    tap is one layer further on, so that it draws another mask.
+    For looking: a training step would carry what was tapped along in its state, and dropout behind a tap is one layer
+    further on, so that it draws another mask.
 
     Parameters
     ----------
@@ -709,10 +670,8 @@ def tap(name: str) -> Layer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nnfunc import layers
-    >>> net = layers.serial(layers.tap("before"), layers.relu)
-    >>> y, pullback, stats = net({}, np.array([[-1.0, 2.0]]))
+    >>> y, pullback, stats = layers.serial(layers.tap("before"), layers.relu)({}, [[-1.0, 2.0]])
     >>> print(y, stats)
     [[0. 2.]] {'before': array([[-1.,  2.]])}
     """

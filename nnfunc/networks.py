@@ -1,13 +1,14 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 6."""
 
 from collections.abc import Collection, Container, Mapping, Sequence
+from functools import lru_cache
 from math import inf, sqrt
 from typing import Any
 
 import numpy as np
 
-from . import layers, ops
-from ._arrays import Array, entries, floating, kind_of, name_of, namespace, real, rows, samples, whole
+from . import layers
+from ._arrays import Array, entries, floating, kind_of, mapping, name_of, namespace, real, rows, samples, whole
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
 
 __all__ = [
@@ -27,28 +28,24 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
 
     $$a_i = z_{i-1} W_i + b_i, \qquad z_i = h(a_i), \qquad z_0 = x$$
 
-    The last layer has no activation: the network gives scores. Where the parameters hold gamma and
-    beta, batch normalisation stands between the affine map and the activation.
+    The last layer has no activation: the network gives scores. Where the parameters hold gamma and beta, batch
+    normalisation stands between the affine map and the activation.
 
     Parameters
     ----------
-    activation : layer
-        What follows each affine layer but the last: h.
-    dropout : float
-        The share of each hidden layer's output that is dropped in training.
+    activation, dropout : layer, float
+        What follows each affine layer but the last, h; and the share of each hidden output that training drops.
 
     Returns
     -------
     callable
-        ``net(params, x, mode=EVAL) -> (scores, pullback, stats)``, with ``net.expand(params)``.
-        `params` holds W1, b1, W2, b2, ..., with batch normalisation also gamma1, beta1, ... for
-        each hidden layer, and nothing else.
+        ``net(params, x, mode=EVAL) -> (scores, pullback, stats)``, with ``net.expand(params)``. `params` holds W1,
+        b1, W2, b2, ..., with batch normalisation also gamma1, beta1, ... for each hidden layer, and nothing else.
 
     Raises
     ------
     ValueError
-        For a dropout rate out of range; by the network, if a number is missing between W1 and the
-        last W, or a name is unknown.
+        By the network, if a number is missing between W1 and the last W, or a name is unknown.
 
     References
     ----------
@@ -57,39 +54,43 @@ def mlp(activation: Layer = layers.relu, dropout: float = 0.0) -> Layer:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> params = nn.init_mlp(0, (4, 8, 3))
-    >>> [layer.__name__ for layer in nn.mlp().expand(params)]
+    >>> [layer.__name__ for layer in nn.mlp().expand(nn.init_mlp(0, (4, 8, 3)))]
     ['affine(W1, b1)', 'relu', 'affine(W2, b2)']
     """
     layers._check_layer("mlp", "activation", activation)
     drop = [layers.dropout(dropout)] if real("mlp", "dropout", dropout, "[0, 1)") else []
+    between = (activation, *drop)
 
-    def expand(params):
-        depth, normalised = _depth(params)
-        chain = []
-        for i in range(1, depth):
-            chain += [layers.affine(i), *([layers.batch_norm(i)] if normalised else []), activation, *drop]
-        return (*chain, layers.affine(depth))
+    def chain(params):
+        return _perceptrons(between, *mapping("mlp", "params", params))
 
     def net(params, x, mode=EVAL):
-        return layers.serial(*expand(params))(params, x, mode)
+        return chain(params)(params, x, mode)
 
-    label = ", ".join(name_of(layer) for layer in (activation, *drop))
-    return layers._labelled(net, f"mlp({label})", expand=expand)
+    label = ", ".join(map(name_of, between))
+    return layers._labelled(net, f"mlp({label})", expand=lambda params: chain(params).expand(params))
 
 
-def _depth(params: Mapping[str, Array]) -> tuple[int, bool]:
-    if not isinstance(params, Mapping):
-        raise ValueError(f"mlp: params is {kind_of(params)}, wanted a dict of arrays")
-    depth = sum(name[:1] == "W" for name in params) or 1
-    normalised = "gamma1" in params
+@lru_cache(64)
+def _perceptrons(between: tuple[Layer, ...], *names: str) -> Any:
+    """Chain affine layers and what stands between them; once for all steps, since the names stay."""
+    depth, normalised = _depth(names)
+    chain: list[Layer] = []
+    for i in range(1, depth):
+        chain += [layers.affine(i), *([layers.batch_norm(i)] if normalised else []), *between]
+    return layers.serial(*chain, layers.affine(depth))
+
+
+def _depth(names: Collection[str]) -> tuple[int, bool]:
+    depth = sum(name[:1] == "W" for name in names) or 1
+    normalised = "gamma1" in names
     wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
     form = "W1, b1, W2, b2, ... without a gap"
     if normalised:
         wanted |= {f"{word}{i}" for i in range(1, depth) for word in ("gamma", "beta")}
         form += ", and gamma1, beta1, ... for each hidden layer"
-    if params.keys() != wanted:
-        raise ValueError(f"mlp: params has {', '.join(params) or 'no names'}; wanted {form}")
+    if {*names} != wanted:
+        raise ValueError(f"mlp: params has {', '.join(names) or 'no names'}; wanted {form}")
     return depth, normalised
 
 
@@ -117,8 +118,7 @@ def simple_convnet() -> Layer:
     --------
     >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params = nn.init_simple_convnet(0)
-    >>> nn.predict(nn.simple_convnet(), params, np.zeros((2, 1, 28, 28), np.float32)).shape
+    >>> nn.predict(nn.simple_convnet(), nn.init_simple_convnet(0), np.zeros((2, 1, 28, 28))).shape
     (2, 10)
     """
     return layers.serial(
@@ -138,8 +138,7 @@ def deep_convnet() -> Layer:
     $$x \to 3 \times (conv \to relu \to conv \to relu \to pool) \to affine \to relu \to dropout
     \to affine \to dropout \to scores$$
 
-    All filters are 3 x 3. The fourth convolution pads by 2, so that the images shrink from 28 over
-    14 and 8 to 4.
+    All filters are 3 x 3. The fourth convolution pads by 2, so that the images shrink from 28 over 14 and 8 to 4.
 
     Returns
     -------
@@ -154,15 +153,13 @@ def deep_convnet() -> Layer:
 
     References
     ----------
-    K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image recognition",
-    2015; the sizes are those of Deep Learning from Scratch, chapter 8.
+    K. Simonyan, A. Zisserman, "Very deep convolutional networks", 2015; sizes of Deep Learning from Scratch, chapter 8.
 
     Examples
     --------
     >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params = nn.init_deep_convnet(0)
-    >>> nn.predict(nn.deep_convnet(), params, np.zeros((2, 1, 28, 28), np.float32)).shape
+    >>> nn.predict(nn.deep_convnet(), nn.init_deep_convnet(0), np.zeros((2, 1, 28, 28))).shape
     (2, 10)
     """
     chain = []
@@ -176,11 +173,7 @@ def deep_convnet() -> Layer:
 
 
 def predict(
-    net: Layer,
-    params: Mapping[str, Array],
-    x: Array,
-    stats: Mapping[str, Array] = {},
-    batch_size: int | None = None,
+    net: Layer, params: Mapping[str, Array], x: Array, stats: Mapping[str, Array] = {}, batch_size: int | None = None
 ) -> Any:
     r"""Scores of a network in evaluation.
 
@@ -188,17 +181,12 @@ def predict(
 
     Parameters
     ----------
-    net : layer
-        The network.
-    params : dict of arrays
-        Its parameters.
-    x : array, shape (N, ...)
-        A batch.
-    stats : dict of arrays
-        Running statistics, if the network has any.
+    net, params : layer, dict of arrays
+        The network and its parameters.
+    x, stats : array, shape (N, ...), dict of arrays
+        A batch, and running statistics, if the network has any.
     batch_size : int, optional
-        How many samples to send through at once; all of them if not given. The scores are the
-        same, a smaller batch needs less memory.
+        How many samples to send through at once, all if not given: the scores are the same, the memory is less.
 
     Returns
     -------
@@ -216,10 +204,8 @@ def predict(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params = {"W1": np.array([[1.0, 2.0]]), "b1": np.array([0.5, 0.0])}
-    >>> print(nn.predict(nn.mlp(), params, np.array([[1.0], [2.0]])))
+    >>> print(nn.predict(nn.mlp(), {"W1": [[1.0, 2.0]], "b1": [0.5, 0.0]}, [[1.0], [2.0]]))
     [[1.5 2. ]
      [2.5 4. ]]
     """
@@ -247,11 +233,8 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
 
     Parameters
     ----------
-    net : layer
-        The network.
-    loss : op
-        ``loss(scores, t) -> (value, pullback)``, say
-        [softmax_cross_entropy][nnfunc.ops.softmax_cross_entropy].
+    net, loss : layer, op
+        The network, and an op on scores and t, say [softmax_cross_entropy][nnfunc.ops.softmax_cross_entropy].
 
     Returns
     -------
@@ -265,16 +248,13 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
 
     References
     ----------
-    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors",
-    Nature 323, 1986.
+    D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> grad = nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy)
-    >>> params = {"W1": np.zeros((1, 2)), "b1": np.zeros(2)}
-    >>> value, grads, stats = grad(params, np.array([[3.0]]), np.array([0]))
+    >>> value, grads, stats = grad({"W1": [[0.0, 0.0]], "b1": [0.0, 0.0]}, [[3.0]], [0])
     >>> print(round(value, 6), grads["W1"], grads["b1"])
     0.693147 [[-1.5  1.5]] [-0.5  0.5]
     """
@@ -285,7 +265,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
         way = Mode(mode.stats, mode.key, grad=True, dx=False)
         scores, pullback, stats = layers._run(net, params, x, way)
         value, back = _evaluated(loss, scores, t)
-        (dscores,) = entries(name_of(loss), back(), 1, "(dscores,)")
+        (dscores,) = entries(loss, back(), 1, "(dscores,)")
         _, grads = pullback(dscores)
         _check_used("value_and_grad", params, grads)
         return value, grads, stats
@@ -295,7 +275,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
 
 def _evaluated(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
     """Return what a loss answers, if its value is one number."""
-    value, back = entries(name_of(loss), loss(scores, t), 2, "(loss, pullback)")
+    value, back = entries(loss, loss(scores, t), 2, "(loss, pullback)")
     if getattr(value, "shape", None) != () and not isinstance(value, float):
         raise ValueError(f"{name_of(loss)}: the loss is {kind_of(value)}, wanted one number")
     return value, back
@@ -304,8 +284,7 @@ def _evaluated(loss: Loss, scores: Any, t: Any) -> tuple[Any, Any]:
 def _check_parts(where: str, net: Layer, loss: Loss) -> None:
     layers._check_layer(where, "net", net)
     if not callable(loss) or str(getattr(loss, "__module__", "")).endswith(".functions"):
-        example = f", say nnfunc.ops.{name_of(loss)}" if name_of(loss) in ops.__all__ else ""
-        raise ValueError(f"{where}: loss is {kind_of(loss)}; wanted an op on scores and targets{example}")
+        raise ValueError(f"{where}: loss is {kind_of(loss)}; wanted an op on scores and targets, one of nnfunc.ops say")
 
 
 def _check_used(where: str, params: Mapping[str, Array], used: Container[str]) -> None:
@@ -321,10 +300,8 @@ def with_weight_decay(grad: Grad, lam: float) -> Grad:
 
     Parameters
     ----------
-    grad : callable
-        What [value_and_grad][nnfunc.networks.value_and_grad] returns.
-    lam : float
-        The strength lambda.
+    grad, lam : callable, float
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns, and the strength lambda.
 
     Returns
     -------
@@ -337,11 +314,9 @@ def with_weight_decay(grad: Grad, lam: float) -> Grad:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> grad = nn.with_weight_decay(nn.value_and_grad(nn.mlp(), nn.ops.mean_squared_error), lam=0.1)
-    >>> params = {"W1": np.array([[2.0]]), "b1": np.array([0.0])}
-    >>> value, grads, stats = grad(params, np.array([[1.0]]), np.array([[2.0]]))    # a perfect fit
+    >>> value, grads, stats = grad({"W1": [[2.0]], "b1": [0.0]}, [[1.0]], [[2.0]])    # a perfect fit
     >>> print(value, grads["W1"], grads["b1"])
     0.2 [[0.2]] [0.]
     """
@@ -363,33 +338,25 @@ def with_clipping(grad: Grad, max_norm: float) -> Grad:
 
     Parameters
     ----------
-    grad : callable
-        What [value_and_grad][nnfunc.networks.value_and_grad] returns.
-    max_norm : float
-        The greatest length, c.
+    grad, max_norm : callable, float
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns, and the greatest length, c, above 0.
 
     Returns
     -------
     callable
         The same kind of function.
 
-    Raises
-    ------
-    ValueError
-        For a length that is not above 0.
+
 
     References
     ----------
-    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
-    2013, Algorithm 1.
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", 2013, Algorithm 1.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> grad = nn.with_clipping(nn.value_and_grad(nn.mlp(), nn.ops.sum_squared_error), max_norm=1.0)
-    >>> params = {"W1": np.array([[3.0]]), "b1": np.array([0.0])}
-    >>> value, grads, stats = grad(params, np.array([[0.75]]), np.array([[-2.75]]))
+    >>> value, grads, stats = grad({"W1": [[3.0]], "b1": [0.0]}, [[0.75]], [[-2.75]])
     >>> print(grads["W1"].round(6), grads["b1"].round(6))    # 3.75 and 5 before
     [[0.6]] [0.8]
     """
@@ -421,17 +388,13 @@ def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, P
 
     Parameters
     ----------
-    params : dict of arrays
-        Only the names that begin with W count: biases are not pulled to zero.
-    lam : float
-        The strength lambda.
+    params, lam : dict of arrays, float
+        Only the names that begin with W count: biases are not pulled to zero. `lam` is the strength lambda.
 
     Returns
     -------
-    penalty : float
-        To be added to the loss.
-    grads : dict of arrays
-        To be added to the gradients of the weights.
+    penalty, grads : float, dict of arrays
+        To be added to the loss, and to the gradients of the weights.
 
     References
     ----------
@@ -439,9 +402,8 @@ def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, P
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> penalty, grads = nn.weight_decay({"W1": np.array([[3.0, 4.0]]), "b1": np.array([7.0])}, lam=0.1)
+    >>> penalty, grads = nn.weight_decay({"W1": [[3.0, 4.0]], "b1": [7.0]}, lam=0.1)
     >>> print(round(penalty, 6), grads)
     1.25 {'W1': array([[0.3, 0.4]])}
     """

@@ -9,17 +9,12 @@ import numpy as np
 from . import functions, layers, ops
 from ._arrays import Array, array, class_targets, floating, real
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
-from .gradient import numerical_gradient
+from .gradient import _read_only, numerical_gradient
 from .networks import _check_parts, _check_used, _evaluated
 
 __all__ = ["numerical_value_and_grad"]
 
-_ELEMENTWISE = {
-    ops.identity: functions.identity,
-    ops.relu: functions.relu,
-    ops.sigmoid: functions.sigmoid,
-    ops.tanh: functions.tanh,
-}
+_ELEMENTWISE = {getattr(ops, name): getattr(functions, name) for name in ("identity", "relu", "sigmoid", "tanh")}
 # What makes of each row of a batch a row of its own, whatever the other rows are.
 _ROW_BY_ROW = {*_ELEMENTWISE, ops.affine, ops.softmax, ops.log_softmax}
 
@@ -84,13 +79,11 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         for layer, inner in chain:
             inputs.append(layer(at, inputs[-1], inner)[0])
 
-        def rest(k, params, x):
+        def rest(k, x, some={}):
+            params = at | some
             for layer, inner in chain[k:]:
                 x = layer(params, x, inner)[0]
             return _evaluated(loss, x, t)[0]
-
-        def rest_with(k, some):
-            return rest(k, at | some, inputs[k])
 
         users = {name: [k for k, (f, _) in enumerate(chain) if name in getattr(f, "names", at)] for name in at}
         _check_used("numerical_value_and_grad", at, {name for name in at if users[name]})
@@ -102,10 +95,11 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
                     change = _CHANGES[loss](inputs[-1], t)
                     new = _row_differences(at, chain[k + 1 :], inputs[k:], change, step)
                 else:
-                    new = _column_differences(partial(rest, k + 1, at), inputs[k], inputs[k + 1], step)
+                    new = _column_differences(partial(rest, k + 1), inputs[k], inputs[k + 1], step)
                 grads |= zip(names, (new[:-1], new[-1]), strict=True)
         for name in at.keys() - grads:
-            grads |= numerical_gradient(partial(rest_with, users[name][0]), {name: at[name]}, step)
+            k = users[name][0]
+            grads |= numerical_gradient(partial(rest, k, inputs[k]), {name: at[name]}, step)
         return _evaluated(loss, scores, t)[0], {name: grads[name] for name in at}, stats
 
     return grad
@@ -131,8 +125,7 @@ def _names_of(layer: Layer) -> tuple[str, ...]:
 def _column_differences(loss: Callable[[Array], Any], x: Array, y: Array, h: float) -> Array:
     """Return the differences of ``loss(x @ W + b)`` by W and, in the last row, by b; y is ``x @ W + b``."""
     y = y.copy()
-    seen = y.view()
-    seen.flags.writeable = False
+    seen = _read_only(y)
     rows = [*np.moveaxis(x, -1, 0), np.ones(x.shape[:-1])]
     grad = np.zeros((len(rows), y.shape[-1]))
     for i, row in enumerate(rows):

@@ -1,11 +1,10 @@
 r"""Optimizers: rules that take parameters, gradients and what they remember, and return new ones. Chapter 6.
 
-An optimizer is a pair of pure functions, ``init(params) -> opt`` and
-``step(params, grads, opt) -> (params, opt)``. A rule is written for one array; `per_array` lifts it
-to dicts of them.
+An optimizer is a pair of pure functions, ``init(params) -> opt`` and ``step(params, grads, opt) -> (params, opt)``. A
+rule is written for one array; `per_array` lifts it to dicts of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import cos, pi
 from typing import Any
 
@@ -69,10 +68,9 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
     >>> @nn.per_array(0.1)
     ... def sign_descent(p, g, *, lr, t):
     ...     return (p - lr * np.sign(g),)
-    >>> params = {"W1": np.array([1.0, 2.0])}
-    >>> params, opt = sign_descent.step(params, {"W1": np.array([5.0, -5.0])}, sign_descent.init(params))
-    >>> print(params["W1"])
-    [0.9 2.1]
+    >>> params = {"W1": [1.0, 2.0]}
+    >>> sign_descent.step(params, {"W1": [5.0, -5.0]}, sign_descent.init(params))
+    ({'W1': array([0.9, 2.1])}, {'t': 1})
     """
 
     def decorate(rule):
@@ -84,14 +82,13 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             return {"t": 0} | start
 
         def step(params, grads, opt):
-            rows = _matching(where, slots, params, grads, opt)
-            t = whole(where, "the memory's t", opt["t"])
-            rate, t = schedule(t), t + 1
+            rows = _rows(where, slots, params, grads, opt)
+            t = opt["t"] + 1
+            rate = schedule(t - 1)
             new = {}
             for name, row in rows.items():
                 new[name] = rule(*row, lr=rate, t=t)
-            if t % 64 == 1:  # a rule does not change its form
-                _check_answers(where, slots, rows, new)
+            _check_answers(where, slots, rows, new)
             params, *memory = _columns(new, 1 + len(slots))
             if t % 64 == 0:
                 memory = [_flushed(slot) for slot in memory]
@@ -121,44 +118,42 @@ def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
     return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
 
 
-def _matching(
-    where: str, slots: tuple[str, ...], params: Mapping[str, Array], grads: Mapping[str, Array], opt: Mapping[str, Any]
-) -> dict[str, list[Array]]:
+def _rows(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> dict[str, list[Array]]:
     """Return parameter, gradient and memory of each name, or refuse other names or shapes."""
-    names = mapping(where, "params", params).keys()
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
-    kinds, memory = ("gradient", *slots), [opt[slot] for slot in slots]
-    for kind, tree in zip(kinds, (grads, *memory), strict=True):
+    whole(where, "the memory's t", opt["t"])
+    names, trees = mapping(where, "params", params).keys(), {"gradient": grads} | {slot: opt[slot] for slot in slots}
+    for kind, tree in trees.items():
         if mapping(where, kind, tree).keys() != names:
             lacking, extra = sorted(names - tree.keys()), sorted(tree.keys() - names)
             raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
-    rows = {}
-    for name, p in params.items():
-        g = grads[name]
+    rows = {name: [p, *[tree[name] for tree in trees.values()]] for name, p in params.items()}
+    for name, row in rows.items():
+        p, g, *_ = row
         if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f"):
-            p = floating(where, name, p)
-            g = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
-        rows[name] = row = [p, g, *(tree[name] for tree in memory)] if memory else [p, g]
-        _check_shapes(where, name, kinds, row)
+            row[0] = p = floating(where, name, p)
+            row[1] = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
+        _check_shapes(where, name, trees, p.shape, row[1:])
     return rows
 
 
-def _check_shapes(where: str, name: str, kinds: Sequence[str], row: Sequence[Any]) -> None:
-    """Refuse what has another shape than the parameter, which comes first."""
-    shape = row[0].shape
-    for k, a in enumerate(row):
-        if getattr(a, "shape", None) != shape:
-            raise ValueError(f"{where}: {name} has shape {shape}, its {kinds[k - 1]} {np.shape(a)}")
+def _check_shapes(where: str, name: str, kinds: Iterable[str], shape: Any, arrays: Sequence[Any]) -> None:
+    """Refuse what has another shape than the parameter."""
+    if [getattr(a, "shape", None) for a in arrays] != [shape] * len(arrays):
+        other = [
+            (kind, np.shape(a)) for kind, a in zip(kinds, arrays, strict=True) if getattr(a, "shape", None) != shape
+        ]
+        raise ValueError(f"{where}: {name} has shape {shape}, {', '.join(f'its {kind} {s}' for kind, s in other)}")
 
 
 def _check_answers(where: str, slots: tuple[str, ...], rows: dict[str, list[Array]], new: dict[str, Any]) -> None:
     """Refuse what is no new parameter and memory, in the shape of the old."""
     for name, answer in new.items():
-        if not isinstance(answer, tuple) or len(answer) != 1 + len(slots):
+        if type(answer) is not tuple or len(answer) != 1 + len(slots):
             form = ", ".join(("p", *slots))
             raise ValueError(f"{where}: the rule returned {kind_of(answer)}, wanted the tuple ({form})")
-        _check_shapes(where, name, ("new value", *slots), (rows[name][0], *answer))
+        _check_shapes(where, name, ("new value", *slots), rows[name][0].shape, answer)
 
 
 def _columns(rows: dict[str, tuple[Array, ...]], count: int) -> list[Params]:
@@ -167,14 +162,8 @@ def _columns(rows: dict[str, tuple[Array, ...]], count: int) -> list[Params]:
 
 def _flushed(slot: Params) -> Params:
     """Return zero for what is about to become a subnormal number, with which processors reckon slowly."""
-
-    def flush(a):
-        xp = namespace(a)
-        if not xp.isdtype(a.dtype, "real floating"):
-            return a
-        return a * like(xp.asarray(xp.abs(a) > 1024 * xp.finfo(a.dtype).smallest_normal), a)
-
-    return {name: flush(a) for name, a in slot.items()}
+    least = {name: 1024 * namespace(a).finfo(a.dtype).smallest_normal for name, a in slot.items()}
+    return {name: a * like(abs(a) > least[name], a) for name, a in slot.items()}
 
 
 def sgd(lr: Rate = 0.01) -> Optimizer:
@@ -198,9 +187,8 @@ def sgd(lr: Rate = 0.01) -> Optimizer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params, grads = {"w": np.array([1.0, 1.0])}, {"w": np.array([2.0, -4.0])}
+    >>> params, grads = {"w": [1.0, 1.0]}, {"w": [2.0, -4.0]}
     >>> optimizer = nn.sgd(lr=0.1)
     >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"])
     [0.8 1.4]
@@ -222,10 +210,8 @@ def momentum(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
 
     Parameters
     ----------
-    lr : float or callable
-        The learning rate $\eta$, or a schedule.
-    momentum : float
-        The share $\mu$ of its velocity that the ball keeps.
+    lr, momentum : float
+        The learning rate $\eta$, or a schedule, and the share $\mu$ of its velocity that the ball keeps.
 
     Returns
     -------
@@ -238,13 +224,10 @@ def momentum(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params, grads = {"w": np.array(1.0)}, {"w": np.array(1.0)}
-    >>> optimizer = nn.momentum(lr=0.1)
-    >>> opt = optimizer.init(params)
-    >>> for _ in range(2):
-    ...     params, opt = optimizer.step(params, grads, opt)
+    >>> init, step = nn.momentum(lr=0.1)
+    >>> params, opt = step({"w": 1.0}, {"w": 1.0}, init({"w": 1.0}))
+    >>> params, opt = step(params, {"w": 1.0}, opt)
     >>> print(round(params["w"], 6), round(opt["v"]["w"], 6))    # 1 - 0.1 - 0.19
     0.71 -0.19
     """
@@ -265,10 +248,8 @@ def nesterov(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
 
     Parameters
     ----------
-    lr : float or callable
-        The learning rate $\eta$, or a schedule.
-    momentum : float
-        $\mu$.
+    lr, momentum : float
+        The learning rate $\eta$, or a schedule, and $\mu$.
 
     Returns
     -------
@@ -277,16 +258,13 @@ def nesterov(lr: Rate = 0.01, momentum: float = 0.9) -> Optimizer:
 
     References
     ----------
-    Y. Nesterov, 1983, in the form of I. Sutskever and others, "On the importance of initialization
-    and momentum in deep learning", 2013.
+    Y. Nesterov, 1983, in the form of I. Sutskever and others, "On the importance of initialization and momentum", 2013.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params, grads = {"w": np.array(1.0)}, {"w": np.array(1.0)}
-    >>> optimizer = nn.nesterov(lr=0.1)
-    >>> params, opt = optimizer.step(params, grads, optimizer.init(params))
+    >>> init, step = nn.nesterov(lr=0.1)
+    >>> params, opt = step({"w": 1.0}, {"w": 1.0}, init({"w": 1.0}))
     >>> print(round(params["w"], 6), round(opt["v"]["w"], 6))    # 1 - 0.09 - 0.1
     0.81 -0.1
     """
@@ -307,10 +285,8 @@ def adagrad(lr: Rate = 0.01, eps: float = 1e-7) -> Optimizer:
 
     Parameters
     ----------
-    lr : float or callable
-        The learning rate $\eta$, or a schedule.
-    eps : float
-        Keeps the quotient finite.
+    lr, eps : float
+        The learning rate $\eta$, or a schedule, and what keeps the quotient finite.
 
     Returns
     -------
@@ -323,9 +299,8 @@ def adagrad(lr: Rate = 0.01, eps: float = 1e-7) -> Optimizer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params, grads = {"w": np.array([1.0, 1.0])}, {"w": np.array([5.0, 0.05])}
+    >>> params, grads = {"w": [1.0, 1.0]}, {"w": [5.0, 0.05]}
     >>> optimizer = nn.adagrad(lr=0.1)
     >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"].round(4))
     [0.9 0.9]
@@ -351,12 +326,8 @@ def rmsprop(
 
     Parameters
     ----------
-    lr : float or callable
-        The learning rate $\eta$, or a schedule.
-    decay : float
-        The share $\rho$ of the past that stays.
-    eps : float
-        Keeps the quotient finite.
+    lr, decay, eps : float
+        The rate $\eta$, or a schedule; the share $\rho$ of the past that stays; what keeps the quotient finite.
 
     Returns
     -------
@@ -369,11 +340,9 @@ def rmsprop(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params, grads = {"w": np.array(1.0)}, {"w": np.array(5.0)}
-    >>> optimizer = nn.rmsprop(lr=0.1, decay=0.75)
-    >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"].round(4))
+    >>> init, step = nn.rmsprop(lr=0.1, decay=0.75)
+    >>> print(step({"w": 1.0}, {"w": 5.0}, init({"w": 1.0}))[0]["w"].round(4))
     0.8
     """
     rho = real("rmsprop", "decay", decay, "[0, 1)")
@@ -398,20 +367,15 @@ def adam(
     $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
     p \leftarrow p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}$$
 
-    The eps is added to the corrected root, as in the paper's Algorithm 1. Deep Learning from
-    Scratch corrects the learning rate instead, $\eta_t = \eta \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)$,
-    and adds eps to the uncorrected root: its rule is this one with $\varepsilon / \sqrt{1 - \beta_2^t}$
-    in place of $\varepsilon$, at first some thirty times as much. Only where gradients are as small as
-    that are its first steps shorter.
+    The eps is added to the corrected root, as in the paper's Algorithm 1. Deep Learning from Scratch corrects the
+    learning rate instead, $\eta_t = \eta \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)$, and adds eps to the uncorrected
+    root: its rule is this one with $\varepsilon / \sqrt{1 - \beta_2^t}$ in place of $\varepsilon$, at first some
+    thirty times as much. Only where gradients are as small as that are its first steps shorter.
 
     Parameters
     ----------
-    lr : float or callable
-        The learning rate $\eta$, or a schedule.
-    beta1, beta2 : float
-        The shares of the past that stay in m and v.
-    eps : float
-        Keeps the quotient finite.
+    lr, beta1, beta2, eps : float
+        The rate $\eta$, or a schedule; the shares of the past that stay in m and v; what keeps the quotient finite.
 
     Returns
     -------
@@ -424,9 +388,8 @@ def adam(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params, grads = {"w": np.array([1.0, 1.0])}, {"w": np.array([5.0, -0.05])}
+    >>> params, grads = {"w": [1.0, 1.0]}, {"w": [5.0, -0.05]}
     >>> optimizer = nn.adam(lr=0.1)
     >>> print(optimizer.step(params, grads, optimizer.init(params))[0]["w"].round(4))
     [0.9 1.1]
@@ -463,15 +426,12 @@ def adamw(
 
     $$p \leftarrow p - \eta \lambda p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}$$
 
-    A penalty in the loss would be divided by the root as all gradients are, so that weights with large
-    gradients decayed less.
+    A penalty in the loss would be divided by the root as all gradients are: weights with large gradients decayed less.
 
     Parameters
     ----------
-    lr : float or callable
-        The learning rate $\eta$, or a schedule.
-    beta1, beta2, eps : float
-        [adam][nnfunc.optimizers.adam]'s.
+    lr, beta1, beta2, eps : float
+        [adam][nnfunc.optimizers.adam]'s; `lr` may be a schedule.
     decay : float
         $\lambda$, by which the parameters whose names begin with W decay.
 
@@ -482,17 +442,14 @@ def adamw(
 
     References
     ----------
-    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, Algorithm 2, where
-    $\eta \lambda$ is one number, as in PyTorch.
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, Algorithm 2; $\eta \lambda$ as in PyTorch.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> params = {"W": np.array([1.0, 1.0]), "b": np.array([1.0])}
-    >>> grads = {"W": np.array([5.0, 0.0]), "b": np.array([0.0])}
-    >>> optimizer = nn.adamw(lr=0.1, decay=0.5)
-    >>> params, opt = optimizer.step(params, grads, optimizer.init(params))
+    >>> params, grads = {"W": [1.0, 1.0], "b": [1.0]}, {"W": [5.0, 0.0], "b": [0.0]}
+    >>> init, step = nn.adamw(lr=0.1, decay=0.5)
+    >>> params, opt = step(params, grads, init(params))
     >>> print(params["W"].round(4), params["b"])
     [0.85 0.95] [1.]
     """
@@ -534,9 +491,8 @@ def constant(lr: float) -> Schedule:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> schedule = nn.constant(0.1)
-    >>> print(schedule(0), schedule(1000))
-    0.1 0.1
+    >>> [nn.constant(0.1)(t) for t in (0, 1000)]
+    [0.1, 0.1]
     """
     rate = real("constant", "lr", lr)
     return lambda t: rate
@@ -549,12 +505,8 @@ def step_decay(lr: float, factor: float, steps: int) -> Schedule:
 
     Parameters
     ----------
-    lr : float
-        The learning rate at the start.
-    factor : float
-        f, say 0.1.
-    steps : int
-        How long each rate lasts.
+    lr, factor, steps : float, float, int
+        The learning rate at the start, f, say 0.1, and how long each rate lasts.
 
     Returns
     -------
@@ -568,9 +520,8 @@ def step_decay(lr: float, factor: float, steps: int) -> Schedule:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> schedule = nn.step_decay(1.0, factor=0.5, steps=10)
-    >>> print(schedule(0), schedule(9), schedule(10), schedule(25))
-    1.0 1.0 0.5 0.25
+    >>> [nn.step_decay(1.0, factor=0.5, steps=10)(t) for t in (0, 9, 10, 25)]
+    [1.0, 1.0, 0.5, 0.25]
     """
     lr, factor = real("step_decay", "lr", lr), real("step_decay", "factor", factor)
     steps = whole("step_decay", "steps", steps, 1)
@@ -584,12 +535,8 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Schedule:
 
     Parameters
     ----------
-    lr : float
-        The learning rate at the start.
-    steps : int
-        How long it falls.
-    last : float
-        Where it ends.
+    lr, steps, last : float, int, float
+        The learning rate at the start, how long it falls, and where it ends.
 
     Returns
     -------
@@ -603,9 +550,8 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Schedule:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> schedule = nn.cosine(1.0, steps=100)
-    >>> print(schedule(0), round(schedule(50), 6), round(schedule(100), 6))
-    1.0 0.5 0.0
+    >>> [round(nn.cosine(1.0, steps=100)(t), 6) for t in (0, 50, 100)]
+    [1.0, 0.5, 0.0]
     """
     lr, last = real("cosine", "lr", lr), real("cosine", "last", last)
     steps = whole("cosine", "steps", steps, 1)
@@ -619,10 +565,8 @@ def warm_up(lr: Rate, steps: int) -> Schedule:
 
     Parameters
     ----------
-    lr : float or callable
-        What to warm up to: a rate or another schedule, $\eta'$.
-    steps : int
-        How long it grows.
+    lr, steps : float or callable, int
+        What to warm up to, a rate or another schedule, $\eta'$, and how long it grows.
 
     Returns
     -------
@@ -636,8 +580,7 @@ def warm_up(lr: Rate, steps: int) -> Schedule:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> schedule = nn.warm_up(nn.constant(1.0), steps=4)
-    >>> print([schedule(t) for t in range(6)])
+    >>> [nn.warm_up(nn.constant(1.0), steps=4)(t) for t in range(6)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
     schedule, steps = _schedule("warm_up", lr), whole("warm_up", "steps", steps, 1)

@@ -67,8 +67,7 @@ def load_params(path: str | Path) -> Params:
     Raises
     ------
     ValueError
-        If the file is truncated or damaged, is no archive, or holds Python objects. No pickle is
-        ever read.
+        If the file is truncated or damaged, is no archive, or holds Python objects. No pickle is ever read.
     FileNotFoundError
         If there is none.
 

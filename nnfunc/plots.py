@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array, check_range, class_targets, floating, takes, whole
+from ._arrays import Array, check_range, class_targets, floating, takes, whole
 from .search import Trial
 
 __all__ = [
@@ -30,10 +30,8 @@ def smooth_curve(values: Array, window: int = 11) -> np.ndarray:
 
     Parameters
     ----------
-    values : array_like, shape (N,)
-        The curve.
-    window : int
-        An odd number of points, up to N.
+    values, window : array_like, shape (N,), int
+        The curve, and an odd number of points, up to N.
 
     Returns
     -------
@@ -47,15 +45,13 @@ def smooth_curve(values: Array, window: int = 11) -> np.ndarray:
 
     References
     ----------
-    J. Kaiser, R. Schafer, "On the use of the I0-sinh window for spectrum analysis", 1980; beta is 2,
-    as in Deep Learning from Scratch.
+    J. Kaiser, R. Schafer, "On the use of the I0-sinh window", 1980; beta is 2, as in Deep Learning from Scratch.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> print(nn.plots.smooth_curve(np.ones(20)).round(6)[:3])
-    [1. 1. 1.]
+    >>> print(nn.plots.smooth_curve([0.0, 3.0, 0.0], window=3).round(3))
+    [1.402 1.598 1.402]
     """
     window = whole("smooth_curve", "window", window)
     if window % 2 == 0 or window > len(values):
@@ -70,10 +66,8 @@ def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: 
 
     Parameters
     ----------
-    ax : matplotlib Axes
-        Where to draw.
-    curves : dict
-        What [history][nnfunc.training.history] returns, or some of it.
+    ax, curves : matplotlib Axes, dict
+        Where to draw, and what [history][nnfunc.training.history] returns, or some of it.
     smooth : int
         The window of [smooth_curve][nnfunc.plots.smooth_curve]; 1 leaves the curves as they are.
 
@@ -104,14 +98,10 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
 
     Parameters
     ----------
-    ax : matplotlib Axes
-        Where to draw.
-    scores : callable
-        Takes points (N, 2), returns scores (N, C).
-    x : array_like, shape (N, 2)
-        Data.
-    t : array_like of int, shape (N,)
-        Their labels.
+    ax, scores : matplotlib Axes, callable
+        Where to draw; and what takes points (N, 2) and returns scores (N, C).
+    x, t : array_like, shapes (N, 2) and (N,)
+        Data and their labels.
     points : int
         How finely to look in each direction, from 2 up.
 
@@ -125,8 +115,7 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
     >>> from matplotlib.figure import Figure
     >>> import nnfunc as nn
     >>> ax = Figure().subplots()
-    >>> x, t = nn.xor()
-    >>> nn.plots.decision_boundary(ax, lambda u: u @ [[1.0, -1.0], [0.0, 0.5]], x, t)
+    >>> nn.plots.decision_boundary(ax, lambda u: u @ [[1.0, -1.0], [0.0, 0.5]], *nn.xor())
     >>> len(ax.collections) >= 2
     True
     """
@@ -144,19 +133,16 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
     ax.set_axis_off()
 
 
+@takes("images (N, H, W)")
 def image_grid(figure: Any, images: Array, columns: int = 10, titles: Sequence[Any] = ()) -> None:
     r"""Draw grey images side by side: digits, filters, feature maps.
 
     Parameters
     ----------
-    figure : matplotlib Figure
-        Where to draw.
-    images : array_like, shape (N, H, W)
-        Any numbers; each image has its own range of greys.
-    columns : int
-        How many in a row, from 1 up.
-    titles : sequence
-        What to write above each.
+    figure, images : matplotlib Figure, array_like, shape (N, H, W)
+        Where to draw, and any numbers; each image has its own range of greys.
+    columns, titles : int, sequence
+        How many in a row, from 1 up, and what to write above each.
 
     Raises
     ------
@@ -166,17 +152,13 @@ def image_grid(figure: Any, images: Array, columns: int = 10, titles: Sequence[A
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> figure = Figure()
-    >>> nn.plots.image_grid(figure, np.zeros((3, 5, 5)), columns=2)
+    >>> nn.plots.image_grid(figure, [[[0, 1], [1, 0]]] * 3, columns=2)
     >>> len(figure.axes)
     3
     """
-    pictures, _ = array("image_grid", "images", images)
-    if pictures.ndim != 3:
-        raise ValueError(f"image_grid: images has shape {pictures.shape}, wanted (N, H, W)")
-    for i, (image, ax) in enumerate(zip(pictures, _panels("image_grid", figure, len(pictures), columns), strict=True)):
+    for i, (image, ax) in enumerate(zip(images, _panels("image_grid", figure, len(images), columns), strict=True)):
         ax.imshow(image, cmap="gray", interpolation="nearest")
         ax.set_axis_off()
         if i < len(titles):
@@ -188,20 +170,17 @@ def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: i
 
     Parameters
     ----------
-    figure : matplotlib Figure
-        Where to draw.
-    activations : dict of arrays
-        What [tap][nnfunc.layers.tap] hands out.
+    figure, activations : matplotlib Figure, dict of arrays
+        Where to draw, and what [tap][nnfunc.layers.tap] hands out.
     bins : int
         How many bars, from 1 up.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> figure = Figure()
-    >>> nn.plots.activation_histograms(figure, {"z1": np.zeros((5, 4)), "z2": np.ones((5, 4))})
+    >>> nn.plots.activation_histograms(figure, {"z1": [0.0, 0.5], "z2": [1.0, 2.0]})
     >>> [ax.get_title() for ax in figure.axes]
     ['z1', 'z2']
     """
@@ -222,10 +201,8 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> np.ndarray:
     ----------
     ax : matplotlib Axes
         Where to draw.
-    y : array_like, shape (N, C)
-        Scores.
-    t : array_like
-        Labels, ints (N,), or one-hot rows (N, C).
+    y, t : array_like
+        Scores, (N, C), and labels, ints (N,), or one-hot rows (N, C).
 
     Returns
     -------
@@ -244,12 +221,10 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> np.ndarray:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> print(nn.plots.confusion_matrix(Figure().subplots(), np.eye(3)[[0, 1, 1]], np.array([0, 1, 2])))
-    [[1 0 0]
-     [0 1 0]
-     [0 1 0]]
+    >>> print(nn.plots.confusion_matrix(Figure().subplots(), [[2.0, 1.0], [0.0, 1.0], [0.0, 1.0]], [0, 1, 0]))
+    [[1 1]
+     [0 1]]
     """
     check_range("confusion_matrix", "y", y)
     classes = y.shape[-1]
@@ -261,10 +236,7 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> np.ndarray:
         if count:
             ink = "#fdfdfd" if shade[j, k] > 0.7 * shade.max() else "#020202"  # a page may turn white and black round
             ax.text(k, j, count, ha="center", va="center", color=ink)
-    ax.set_xticks(range(classes))
-    ax.set_yticks(range(classes))
-    ax.set_xlabel("guess")
-    ax.set_ylabel("label")
+    ax.set(xticks=range(classes), yticks=range(classes), xlabel="guess", ylabel="label")
     return counts
 
 
@@ -275,16 +247,12 @@ def search_results(
 
     Parameters
     ----------
-    figure : matplotlib Figure
-        Where to draw.
-    trials : list of Trial
-        What [random_search][nnfunc.search.random_search] returns.
+    figure, trials : matplotlib Figure, list of Trial
+        Where to draw, and what [random_search][nnfunc.search.random_search] returns.
     curves : sequence of str
         Which metrics are curves to draw.
-    most : int
-        How many trials, from 0 up.
-    columns : int
-        How many panels in a row, from 1 up.
+    most, columns : int
+        How many trials, from 0 up, and how many panels in a row, from 1 up.
 
     Examples
     --------
@@ -300,8 +268,7 @@ def search_results(
     for i, (trial, ax) in enumerate(zip(best, _panels("search_results", figure, len(best), columns), strict=True)):
         for name in curves:
             ax.plot(trial.metrics[name], label=name)
-        ax.set_title(f"best-{i + 1}: {trial.metrics['score']:.4g}")
-        ax.set_ylim(0, 1)
+        ax.set(title=f"best-{i + 1}: {trial.metrics['score']:.4g}", ylim=(0, 1))
     if best and curves:
         ax.legend()
 

@@ -33,14 +33,10 @@ def init_state(
 
     Parameters
     ----------
-    optimizer : Optimizer
-        The pair (init, step).
-    params : dict of arrays
-        Where descent starts.
-    stats : dict of arrays
-        Running statistics, if the network has any: [init_stats][nnfunc.initializers.init_stats].
-    seed : int
-        From 0 up.
+    optimizer, params : Optimizer, dict of arrays
+        The pair (init, step), and where descent starts.
+    stats, seed : dict of arrays, int
+        Running statistics, if the network has any: [init_stats][nnfunc.initializers.init_stats]; and a seed from 0 up.
 
     Returns
     -------
@@ -54,11 +50,9 @@ def init_state(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> state = nn.init_state(nn.momentum(), {"W1": np.ones(2)})
-    >>> print(state.opt, state.step)
-    {'t': 0, 'v': {'W1': array([0., 0.])}} 0
+    >>> nn.init_state(nn.momentum(), {"W1": [1.0, 1.0]}).opt
+    {'t': 0, 'v': {'W1': array([0., 0.])}}
     """
     _check_optimizer("init_state", optimizer)
     start, observed = mapping("init_state", "params", params), mapping("init_state", "stats", stats)
@@ -78,25 +72,22 @@ def train_step(grad: Grad, optimizer: Optimizer) -> Step:
     Parameters
     ----------
     grad : callable
-        What [value_and_grad][nnfunc.networks.value_and_grad] or its numerical sister returns. It is
-        called in training mode, with the key ``(state.seed, state.step)``.
+        What [value_and_grad][nnfunc.networks.value_and_grad] or its numerical sister returns. It is called in training
+        mode, with the key ``(state.seed, state.step)``.
     optimizer : Optimizer
         Takes the gradients to the new parameters.
 
     Returns
     -------
     callable
-        The pure ``step(state, (x, t)) -> (state, {'loss': loss})``; the loss is the one before the
-        update.
+        The pure ``step(state, (x, t)) -> (state, {'loss': loss})``; the loss is the one before the update.
 
     Raises
     ------
     ValueError
         For what is no function, or no optimizer.
 
-    References
-    ----------
-    H. Robbins, S. Monro, "A stochastic approximation method", 1951.
+
 
     Examples
     --------
@@ -131,9 +122,8 @@ def minibatches(
 
     $$\mathrm{batch}_i = (x_{\pi(k)}, t_{\pi(k)}), \qquad k = iB, \dots, (i + 1) B - 1$$
 
-    Without replacement an epoch is a shuffle $\pi$ of the data cut into ``N // batch_size`` whole batches;
-    the rest of each shuffle is left out. With replacement each batch is drawn from all the data: it
-    may hold a sample twice, and as many draws as there are data miss about 1/e of them.
+    Without replacement an epoch is a shuffle $\pi$ of the data cut into ``N // batch_size`` whole batches; the rest is
+    left out. With replacement each batch is drawn from all the data, where N draws miss about 1/e of them.
 
     Parameters
     ----------
@@ -141,10 +131,8 @@ def minibatches(
         Data and labels, N of each. A tuple of arrays is several inputs, N samples each.
     batch_size : int
         Samples in a batch, from 1 to N.
-    seed : int
-        Batch i depends on the seed and on i alone.
-    start : int
-        The number of the first batch: a run that is resumed starts at ``state.step``.
+    seed, start : int
+        Batch i depends on the seed and on i alone. The first is batch `start`: a resumed run starts at ``state.step``.
     replace : bool
         Whether to draw with replacement.
 
@@ -164,13 +152,11 @@ def minibatches(
 
     Examples
     --------
-    >>> import itertools
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> batches = nn.minibatches(np.arange(6), np.arange(6), batch_size=2, seed=1)
-    >>> epoch = np.concatenate([x for x, t in itertools.islice(batches, 3)])
-    >>> print(np.sort(epoch))
-    [0 1 2 3 4 5]
+    >>> batches = nn.minibatches(range(6), range(6), batch_size=2, seed=1)
+    >>> epoch = [next(batches)[0] for _ in range(3)]
+    >>> sorted(int(n) for x in epoch for n in x)
+    [0, 1, 2, 3, 4, 5]
     """
     inputs, labels, N = paired("minibatches", x, t)
     size, draw_again = whole("minibatches", "batch_size", batch_size, 1, N), flag("minibatches", "replace", replace)
@@ -203,17 +189,12 @@ def fit(
 
     Parameters
     ----------
-    step : callable
-        ``step(state, batch) -> (state, metrics)``.
-    state : State
-        Where to start.
-    batches : iterable
-        Where the batches come from; the fold ends with them if they end first.
-    steps : int
-        How many steps to take.
+    step, state : callable, State
+        ``step(state, batch) -> (state, metrics)``, and where to start.
+    batches, steps : iterable, int
+        Where the batches come from, and how many steps to take; the fold ends with the batches if they end first.
     evaluate : callable, optional
-        ``evaluate(state) -> metrics``, called after each step;
-        [every][nnfunc.training.every] makes it rarer.
+        ``evaluate(state) -> metrics``, called after each step; [every][nnfunc.training.every] makes it rarer.
 
     Yields
     ------
@@ -237,11 +218,8 @@ def fit(
     >>> x, t = nn.xor()
     >>> state = nn.init_state(optimizer, nn.init_mlp(0, (2, 8, 2)))
     >>> measure = lambda state: {"accuracy": nn.accuracy(nn.predict(nn.mlp(), state.params, x), t)}
-    >>> run = nn.fit(step, state, nn.minibatches(x, t, 4), steps=200, evaluate=nn.every(50, measure))
-    >>> for state, metrics in run:
-    ...     if "accuracy" in metrics:
-    ...         last = state.step, metrics["accuracy"]
-    >>> print(*last)
+    >>> *_, (state, metrics) = nn.fit(step, state, nn.minibatches(x, t, 4), steps=200, evaluate=nn.every(50, measure))
+    >>> print(state.step, metrics["accuracy"])
     200 1.0
     """
     steps = whole("fit", "steps", steps)
@@ -260,10 +238,8 @@ def every(steps: int, evaluate: Callable[[State], Metrics]) -> Callable[[State],
 
     Parameters
     ----------
-    steps : int
-        From 1 up; ``len(x) // batch_size`` is an epoch.
-    evaluate : callable
-        ``evaluate(state) -> metrics``.
+    steps, evaluate : int, callable
+        From 1 up, where ``len(x) // batch_size`` is an epoch; and ``evaluate(state) -> metrics``.
 
     Returns
     -------
@@ -278,8 +254,7 @@ def every(steps: int, evaluate: Callable[[State], Metrics]) -> Callable[[State],
     Examples
     --------
     >>> import nnfunc as nn
-    >>> shout = nn.every(10, lambda state: {"step": state.step})
-    >>> state = nn.init_state(nn.sgd(), {})
+    >>> shout, state = nn.every(10, lambda state: {"step": state.step}), nn.init_state(nn.sgd(), {})
     >>> print(shout(state._replace(step=10)), shout(state._replace(step=11)))
     {'step': 10} {}
     """
@@ -312,10 +287,8 @@ def history(run: Run) -> tuple[State, dict[str, tuple[np.ndarray, np.ndarray]]]:
 
     Returns
     -------
-    state : State
-        The last one.
-    curves : dict
-        For each metric an array of steps and one of values: ``plt.plot(*curves['loss'])``.
+    state, curves : State, dict
+        The last one; and for each metric an array of steps and one of values: ``plt.plot(*curves['loss'])``.
 
     Raises
     ------
@@ -325,13 +298,11 @@ def history(run: Run) -> tuple[State, dict[str, tuple[np.ndarray, np.ndarray]]]:
     Examples
     --------
     >>> import nnfunc as nn
-    >>> optimizer = nn.sgd(lr=0.5)
-    >>> step = nn.train_step(nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy), optimizer)
-    >>> x, t = nn.xor()
-    >>> state = nn.init_state(optimizer, nn.init_mlp(0, (2, 8, 2)))
-    >>> state, curves = nn.history(nn.fit(step, state, nn.minibatches(x, t, 4), steps=3))
-    >>> print(state.step, curves["loss"][0])
-    3 [1 2 3]
+    >>> start = nn.init_state(nn.sgd(), {})
+    >>> run = [(start._replace(step=k), {"loss": 1 / k}) for k in (1, 2, 4)]    # as fit would yield it
+    >>> state, curves = nn.history(run)
+    >>> print(state.step, *curves["loss"])
+    4 [1 2 4] [1.   0.5  0.25]
     """
     points: dict[str, list[tuple[int, Any]]] = {}
     last = None
@@ -350,10 +321,8 @@ def progress(run: Run, steps: int, start: int = 0) -> Iterator[tuple[State, Metr
     ----------
     run : iterable
         What [fit][nnfunc.training.fit] returns.
-    steps : int
-        How many steps the whole run takes.
-    start : int
-        How many of them were taken before.
+    steps, start : int
+        How many steps the whole run takes, and how many of them were taken before.
 
     Yields
     ------
@@ -363,7 +332,7 @@ def progress(run: Run, steps: int, start: int = 0) -> Iterator[tuple[State, Metr
     Raises
     ------
     ValueError
-        For numbers of steps that are no ints from 0 up, or a run without States.
+        For a run without States.
 
     Examples
     --------
@@ -393,10 +362,8 @@ def checkpoints(run: Run, path: str | Path, steps: int) -> Iterator[tuple[State,
     ----------
     run : iterable
         What [fit][nnfunc.training.fit] returns.
-    path : path
-        The file, which is replaced as a whole each time: see [save_state][nnfunc.training.save_state].
-    steps : int
-        From 1 up.
+    path, steps : path, int
+        The file, replaced as a whole each time as by [save_state][nnfunc.training.save_state]; and how often, from 1 up.
 
     Yields
     ------
@@ -406,7 +373,7 @@ def checkpoints(run: Run, path: str | Path, steps: int) -> Iterator[tuple[State,
     Raises
     ------
     ValueError
-        For `steps` that is no int from 1 up, or a run without States.
+        For a run without States.
 
     Examples
     --------
@@ -438,10 +405,8 @@ def save_state(path: str | Path, state: State) -> None:
 
     Parameters
     ----------
-    path : path
-        The file, used as it is given.
-    state : State
-        The state.
+    path, state : path, State
+        The file, used as it is given, and the state.
 
     Raises
     ------
@@ -451,14 +416,11 @@ def save_state(path: str | Path, state: State) -> None:
     Examples
     --------
     >>> import os, tempfile
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> state = nn.init_state(nn.momentum(), {"W1": np.ones(2)}, seed=3)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "state.npz")
-    ...     nn.save_state(path, state)
-    ...     again = nn.load_state(path)
-    >>> print(again)
+    ...     nn.save_state(path, nn.init_state(nn.momentum(), {"W1": [1.0, 1.0]}, seed=3))
+    ...     nn.load_state(path)
     State(params={'W1': array([1., 1.])}, stats={}, opt={'t': 0, 'v': {'W1': array([0., 0.])}}, seed=3, step=0)
     """
     _check_state("save_state", state)

@@ -209,19 +209,17 @@ def test_no_samples_are_a_data_set_too(folder):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        (NAMES[0], images(3)[:-1], "holds 35 bytes of data, its shape (3, 4, 3) of uint8 wants 36"),
-        (NAMES[0], images(3) + b"\0", "holds 37 bytes of data, its shape (3, 4, 3) of uint8 wants 36"),
-        (NAMES[0], images(3)[:10], "ends in the middle of its header, after 10 bytes"),
-        (NAMES[2], b"\1" + images(2)[1:], "starts with the bytes 01 00 08 03, which is no IDX file's magic number"),
-        (NAMES[2], b"\0\0\x0a\3" + images(2)[4:], "starts with the bytes 00 00 0a 03, which is no IDX file's"),
-        (NAMES[1], b"<!DOCTYPE html>", "starts with the bytes 3c 21 44 4f, which is no IDX file's magic number"),
-        (NAMES[1], b"", "starts with the bytes , which is no IDX file's magic number"),
-        (NAMES[1], b"\0\0\x08", "starts with the bytes 00 00 08, which is no IDX file's magic number"),
-        (NAMES[0], labels([2, 0, 1]), "holds uint8 of shape (3,), wanted images: uint8 with 3 axes"),
-        (NAMES[3], images(2), "holds uint8 of shape (2, 4, 3), wanted labels: uint8 with 1 axes"),
-        (NAMES[1], idx([2, 0, 1], (3,), 0x0C), "holds int32 of shape (3,), wanted labels: uint8 with 1 axes"),
-        (NAMES[0], images(4), "holds 4 images, but there are 3 labels"),
-        (NAMES[2], images(1), "holds 1 images, but there are 2 labels"),
+        (NAMES[0], images(3)[:-1], "holds 35 bytes of data, uint8 of shape (3, 4, 3) want 36"),
+        (NAMES[0], images(3) + b"\0", "holds 37 bytes of data, uint8 of shape (3, 4, 3) want 36"),
+        (NAMES[0], images(3)[:10], "has no header of an IDX file: 10 bytes from 00 00 08 03 on"),
+        (NAMES[2], b"\1" + images(2)[1:], "has no header of an IDX file: 40 bytes from 01 00 08 03 on"),
+        (NAMES[2], b"\0\0\x0a\3" + images(2)[4:], "has no header of an IDX file: 40 bytes from 00 00 0a 03"),
+        (NAMES[1], b"<!DOCTYPE html>", "has no header of an IDX file: 15 bytes from 3c 21 44 4f"),
+        (NAMES[1], b"", "has no header of an IDX file: 0 bytes"),
+        (NAMES[1], b"\0\0\x08", "has no header of an IDX file: 3 bytes from 00 00 08 on"),
+        (NAMES[0], labels([2, 0, 1]), "holds uint8 of shape (3,), wanted uint8 with 3 axes"),
+        (NAMES[3], images(2), "holds uint8 of shape (2, 4, 3), wanted uint8 with 1 axes"),
+        (NAMES[1], idx([2, 0, 1], (3,), 0x0C), "holds int32 of shape (3,), wanted uint8 with 1 axes"),
     ],
 )
 def test_a_damaged_or_mislabelled_file_is_named(folder, name, data, message, pack):
@@ -229,6 +227,18 @@ def test_a_damaged_or_mislabelled_file_is_named(folder, name, data, message, pac
     with pytest.raises(ValueError) as error:  # noqa: PT011 (the message is compared)
         nn.load_mnist(path=folder)
     assert re.match(rf"(load_mnist|read_idx): {re.escape(str(folder / name))} {re.escape(message)}", str(error.value))
+
+
+def test_images_and_labels_are_as_many(folder):
+    for name, data, message in [
+        (NAMES[0], images(4), "4 train images, but 3"),
+        (NAMES[2], images(1), "1 test images, but 2"),
+    ]:
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(data)
+        with pytest.raises(ValueError, match=rf"^load_mnist: {re.escape(str(folder))} holds {message} labels$"):
+            nn.load_mnist(path=folder)
+        (folder / name).write_bytes(whole)
 
 
 @pytest.mark.parametrize("damage", ["cut", "cut in the header", "changed", "checksum", "not deflated"])
@@ -303,7 +313,7 @@ def test_any_number_of_axes_is_read(tmp_path):
 def test_a_header_of_absurd_sizes_is_refused_without_making_the_array(tmp_path):
     file = tmp_path / "data"
     file.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1))
-    with pytest.raises(ValueError, match=f"holds 0 bytes of data, its shape .* wants {(2**32 - 1) ** 3}$"):
+    with pytest.raises(ValueError, match=f"holds 0 bytes of data, uint8 of shape .* want {(2**32 - 1) ** 3}$"):
         nn.read_idx(file)
 
 

@@ -523,7 +523,7 @@ GRADIENT = [
     (
         nn.check_vjp,
         [lambda x: (x, lambda dy: (dy[:1],)), (zeros(2),)],
-        "check_vjp: gradient 0 of <lambda> has shape (1,), its argument (2,)",
+        "check_vjp: gradient 0 of <lambda> is an array of shape (1,), wanted an array of shape (2,)",
     ),
 ]
 

@@ -50,10 +50,8 @@ def load_mnist(
 
     Parameters
     ----------
-    normalize : bool
-        float32 from 0 to 1, pixels divided by 255; if not, uint8 from 0 to 255.
-    flatten : bool
-        Images as rows (N, 784); if not, (N, 1, 28, 28).
+    normalize, flatten : bool
+        Pixels divided by 255, float32 from 0 to 1, or uint8 from 0 to 255; images as rows (N, 784), or (N, 1, 28, 28).
     one_hot_label : bool
         Labels as one-hot rows (N, 10) in float32; if not, int64 (N,).
     path : path, optional
@@ -86,7 +84,7 @@ def load_mnist(
     switches = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
     normalize, flatten, one_hot_label = (flag("load_mnist", name, value) for name, value in switches.items())
     folder = Path(__file__).parent / "mnist" if path is None else Path(path)
-    train, test = (_half(folder, half, check=path is None) for half in ("train", "test"))
+    train, test = (_half(folder, half, path is None) for half in ("train", "test"))
     classes = 1 + max(int(t.max(initial=0)) for _, t in (train, test))
 
     def finished(x, t):
@@ -99,39 +97,30 @@ def load_mnist(
 
 def _half(folder: Path, half: str, check: bool) -> Split:
     """Return the images and the labels of one half of the data, as their files hold them."""
-    files = [_find(folder, half, kind) for kind in ("images", "labels")]
-    x, t = (_read(file, check) for file in files)
-    for file, a, kind, ndim in zip(files, (x, t), ("images", "labels"), (3, 1), strict=True):
-        if a.ndim != ndim or a.dtype != np.uint8:
-            raise ValueError(
-                f"load_mnist: {file} holds {a.dtype} of shape {a.shape}, wanted {kind}: uint8 with {ndim} axes"
-            )
+    x, t = (_only(folder, half, kind, ndim, check) for kind, ndim in (("images", 3), ("labels", 1)))
     if len(x) != len(t):
-        raise ValueError(f"load_mnist: {files[0]} holds {len(x)} images, but there are {len(t)} labels")
+        raise ValueError(f"load_mnist: {folder} holds {len(x)} {half} images, but {len(t)} labels")
     return x, t
 
 
-def _find(folder: Path, half: str, kind: str) -> Path:
+def _only(folder: Path, half: str, kind: str, ndim: int, check: bool) -> np.ndarray:
+    """Return what the one file of a kind holds."""
     names = rf"(.*-)?({half}|{'t10k' if half == 'test' else half})-{kind}[-.]idx[13](-ubyte)?(\.gz)?"
     found = [file for file in sorted(folder.glob("*")) if re.fullmatch(names, file.name)]
     if len(found) != 1:
         files = ", ".join(file.name for file in found) or "no such file"
         raise ValueError(f"load_mnist: {folder} must hold one file for the {half} {kind}, found {files}")
-    return found[0]
-
-
-def _read(file: Path, check: bool) -> np.ndarray:
-    raw = _unpacked(file)
-    if check and hashlib.sha256(raw).hexdigest() != _SHA256[file.name.removesuffix(".gz")]:
-        raise ValueError(f"load_mnist: {file} has not the sha256 of the original; install the package again")
-    return _parsed(file, raw)
+    a = _read(found[0], check)
+    if a.ndim != ndim or a.dtype != np.uint8:
+        raise ValueError(f"load_mnist: {found[0]} holds {a.dtype} of shape {a.shape}, wanted uint8 with {ndim} axes")
+    return a
 
 
 def read_idx(path: str | Path) -> np.ndarray:
     r"""Read an IDX file, the format of MNIST, plain or gzipped.
 
-    Four bytes say 0, 0, the type and how many axes there are; the shape follows, then the data. All
-    numbers are big-endian; the array comes in the machine's own byte order.
+    Four bytes say 0, 0, the type and how many axes there are; the shape follows, then the data. All numbers are
+    big-endian; the array comes in the machine's own byte order.
 
     Parameters
     ----------
@@ -159,38 +148,29 @@ def read_idx(path: str | Path) -> np.ndarray:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "three-labels-idx1-ubyte")
     ...     with open(path, "wb") as file:
-    ...         _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+    ...         size = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
     ...     print(nn.read_idx(path))
     [7 2 1]
     """
-    return _parsed(Path(path), _unpacked(Path(path)))
+    return _read(Path(path))
 
 
-def _unpacked(file: Path) -> bytes:
-    packed = file.read_bytes()
-    if not packed.startswith(b"\x1f\x8b"):
-        return packed
-    try:
-        return gzip.decompress(packed)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"read_idx: {file} is a damaged gzip file: {error}") from error
-
-
-def _parsed(file: Path, raw: bytes) -> np.ndarray:
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES:
-        raise ValueError(
-            f"read_idx: {file} starts with the bytes {raw[:4].hex(' ')}, which is no IDX file's magic number"
-        )
-    dtype, ndim = np.dtype(_IDX_TYPES[raw[2]]), raw[3]
-    start = 4 + 4 * ndim
-    if len(raw) < start:
-        raise ValueError(f"read_idx: {file} ends in the middle of its header, after {len(raw)} bytes")
-    shape = tuple(np.frombuffer(raw, ">u4", ndim, offset=4).tolist())
-    wanted = prod(shape) * dtype.itemsize
-    if len(raw) - start != wanted:
-        raise ValueError(
-            f"read_idx: {file} holds {len(raw) - start} bytes of data, its shape {shape} of {dtype.name} wants {wanted}"
-        )
+def _read(file: Path, check: bool = False) -> np.ndarray:
+    raw = file.read_bytes()
+    if raw.startswith(b"\x1f\x8b"):
+        try:
+            raw = gzip.decompress(raw)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"read_idx: {file} is a damaged gzip file: {error}") from error
+    if check and hashlib.sha256(raw).hexdigest() != _SHA256[file.name.removesuffix(".gz")]:
+        raise ValueError(f"load_mnist: {file} has not the sha256 of the original; install the package again")
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES or len(raw) < 4 + 4 * raw[3]:
+        raise ValueError(f"read_idx: {file} has no header of an IDX file: {len(raw)} bytes from {raw[:4].hex(' ')} on")
+    dtype, start = np.dtype(_IDX_TYPES[raw[2]]), 4 + 4 * raw[3]
+    shape = tuple(np.frombuffer(raw[4:start], ">u4").tolist())
+    held, wanted = len(raw) - start, prod(shape) * dtype.itemsize
+    if held != wanted:
+        raise ValueError(f"read_idx: {file} holds {held} bytes of data, {dtype.name} of shape {shape} want {wanted}")
     return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
@@ -228,10 +208,8 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
     ----------
     rng : int or anything that np.random.default_rng takes
         The seed.
-    points : int
-        Points in each arm, from 0 up.
-    classes : int
-        How many arms, K, from 1 up.
+    points, classes : int
+        Points in each arm, from 0 up, and how many arms, K, from 1 up.
     noise : float
         The standard deviation s of the angle, in radians, from 0 up.
 
@@ -247,17 +225,15 @@ def spiral(rng: Any, points: int = 100, classes: int = 3, noise: float = 0.2) ->
     Examples
     --------
     >>> import nnfunc as nn
-    >>> x, t = nn.spiral(0)
-    >>> x.shape, t.shape, bool((abs(x) <= 1).all())
-    ((300, 2), (300,), True)
+    >>> [a.shape for a in nn.spiral(0)]
+    [(300, 2), (300,)]
     """
     points, classes = whole("spiral", "points", points), whole("spiral", "classes", classes, 1)
     noise = real("spiral", "noise", noise)
     t = np.repeat(np.arange(classes), points)
     r = np.tile(np.arange(points) / points, classes)
-    angle = (
-        2 * np.pi * t / classes + 4 * r + noise * np.random.default_rng(_shared("spiral", rng)).standard_normal(len(t))
-    )
+    shaken = noise * np.random.default_rng(_shared("spiral", rng)).standard_normal(len(t))
+    angle = 2 * np.pi * t / classes + 4 * r + shaken
     return np.stack([r * np.sin(angle), r * np.cos(angle)], axis=1).astype(np.float32), t
 
 
@@ -283,11 +259,10 @@ def shuffle(x: Array, t: Array, seed: int) -> Split:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> x, t = nn.shuffle(np.arange(5), 10 * np.arange(5), seed=1)
+    >>> x, t = nn.shuffle([1, 2, 3, 4], [10, 20, 30, 40], seed=1)
     >>> print(sorted(x.tolist()), bool((t == 10 * x).all()))
-    [0, 1, 2, 3, 4] True
+    [1, 2, 3, 4] True
     """
     x, t, n = paired("shuffle", x, t)
     order = np.random.default_rng(whole("shuffle", "seed", seed)).permutation(n)
@@ -301,10 +276,8 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
     ----------
     x, t : array_like
         N samples and their labels, by position.
-    validation : int or float
-        How many samples to keep aside, or which share of them (a float below 1).
-    seed : int
-        Decides which, from 0 up.
+    validation, seed : int or float, int
+        How many samples to keep aside, or which share of them (a float below 1); and what decides which, from 0 up.
 
     Returns
     -------
@@ -318,11 +291,9 @@ def train_validation_split(x: Array, t: Array, validation: int | float, seed: in
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> train, validation = nn.train_validation_split(np.arange(10), np.arange(10), 0.2, seed=0)
-    >>> len(train[0]), len(validation[0])
-    (8, 2)
+    >>> [len(x) for x, t in nn.train_validation_split(range(10), range(10), 0.2, seed=0)]
+    [8, 2]
     """
     x, t, N = paired("train_validation_split", x, t)
     share = real("train_validation_split", "validation", validation, "(-inf, inf)")

@@ -10,20 +10,18 @@ __all__ = ["rotate", "save_image", "shift", "to_uint8"]
 
 
 def shift(images: Array, key: Key, pixels: int = 2) -> np.ndarray:
-    r"""Move each image by a random number of pixels, up or down and left or right.
+    r"""Move each image by a random number of pixels, up or down and left or right; zeros come in from outside.
 
     $$y_{n,c,h,w} = x_{n,\; c,\; h + a_n,\; w + b_n}, \qquad a_n, b_n \in \{-p, \dots, p\}$$
 
-    What comes in from outside is zero.
+
 
     Parameters
     ----------
     images : array_like, shape (N, C, H, W)
         A batch.
-    key : tuple of int
-        The same key gives the same moves.
-    pixels : int
-        The longest move, p, from 0 up.
+    key, pixels : tuple of int, int
+        The same key gives the same moves, of p pixels at most.
 
     Returns
     -------
@@ -37,17 +35,13 @@ def shift(images: Array, key: Key, pixels: int = 2) -> np.ndarray:
 
     References
     ----------
-    P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks applied to
-    visual document analysis", 2003.
+    P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks", 2003.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> images = np.zeros((1, 1, 5, 5))
-    >>> images[0, 0, 2, 2] = 1.0
-    >>> print(nn.shift(images, key=(0, 1), pixels=2).sum())
-    1.0
+    >>> print(nn.shift([[[[0, 0, 0], [0, 1, 0], [0, 0, 0]]]], key=(0, 1), pixels=1).sum())
+    1
     """
     x, rng = _batch("shift", images, key)
     pixels = whole("shift", "pixels", pixels)
@@ -71,10 +65,8 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> np.ndarray:
     ----------
     images : array_like, shape (N, C, H, W)
         A batch.
-    key : tuple of int
-        The same key gives the same angles.
-    degrees : float
-        The widest turn, in degrees, from 0 up.
+    key, degrees : tuple of int, float
+        The same key gives the same angles, of so many degrees at most.
 
     Returns
     -------
@@ -88,17 +80,14 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> np.ndarray:
 
     References
     ----------
-    P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks applied to
-    visual document analysis", 2003.
+    P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks", 2003.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import nnfunc as nn
-    >>> images = np.ones((2, 1, 9, 9))
-    >>> turned = nn.rotate(images, key=(0, 1), degrees=30)
-    >>> print(turned[:, 0, 4, 4])    # the centre stays
-    [1. 1.]
+    >>> turned = nn.rotate([[[[0, 0, 0], [0, 9, 0], [0, 0, 0]]]], key=(0, 1), degrees=30)
+    >>> print(turned[0, 0, 1])    # the centre stays
+    [0 9 0]
     """
     x, rng = _batch("rotate", images, key)
     degrees = real("rotate", "degrees", degrees)
@@ -164,10 +153,8 @@ def save_image(path: str | Path, image: Array) -> None:
 
     Parameters
     ----------
-    path : path
-        The file; its ending decides the format.
-    image : array_like, shape (H, W)
-        What [to_uint8][nnfunc.datasets.images.to_uint8] takes.
+    path, image : path, array_like of shape (H, W)
+        The file, whose ending decides the format, and what [to_uint8][nnfunc.datasets.images.to_uint8] takes.
 
     Raises
     ------
@@ -177,10 +164,9 @@ def save_image(path: str | Path, image: Array) -> None:
     Examples
     --------
     >>> import os, tempfile
-    >>> import numpy as np
     >>> import nnfunc as nn
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     nn.save_image(os.path.join(folder, "grey.png"), np.full((28, 28), 0.5))
+    ...     nn.save_image(os.path.join(folder, "grey.png"), [[0.0, 0.5], [0.5, 1.0]])
     ...     os.listdir(folder)
     ['grey.png']
     """
