@@ -82,10 +82,8 @@ def im2col(x: Array, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair =
     ----------
     x : array_like, shape (N, C, H, W)
         Images.
-    filter_h, filter_w : int
-        Height and width of the filter.
-    stride, pad : int or pair of int
-        Step and padding with zeros.
+    filter_h, filter_w, stride, pad : int
+        Height and width of the filter, step and padding with zeros; these two may be pairs of ints.
 
     Returns
     -------
@@ -168,8 +166,8 @@ def conv2d(
 
     $$y_{n f p q} = b_f + \sum_{c i j} W_{f c i j}\, x_{n,\; c,\; p S_h + i - P_h,\; q S_w + j - P_w}$$
 
-    On columns this is a matrix product, $y = W\, col + b$, and so are its gradients:
-    $dW = \sum_n dy_n\, col_n^T$, $db = \sum dy$, $dx = \mathrm{col2im}(W^T dy)$.
+    On columns this is a matrix product, $y = W\, col + b$, and so are its gradients: $dW = \sum_n dy_n\, col_n^T$,
+    $db = \sum dy$, $dx = \mathrm{col2im}(W^T dy)$.
 
     Parameters
     ----------

@@ -4,8 +4,9 @@ An optimizer is a pair of pure functions, ``init(params) -> opt`` and ``step(par
 rule is written for one array; `per_array` lifts it to dicts of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from math import cos, pi
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 Rate = float | Schedule
+_shape = attrgetter("shape")
 Rule = Callable[..., tuple[Array, ...]]
 
 
@@ -122,7 +124,6 @@ def _rows(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any)
     """Return parameter, gradient and memory of each name, or refuse other names or shapes."""
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
-    whole(where, "the memory's t", opt["t"])
     names, trees = mapping(where, "params", params).keys(), {"gradient": grads} | {slot: opt[slot] for slot in slots}
     for kind, tree in trees.items():
         if mapping(where, kind, tree).keys() != names:
@@ -134,17 +135,21 @@ def _rows(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any)
         if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f"):
             row[0] = p = floating(where, name, p)
             row[1] = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
-        _check_shapes(where, name, trees, p.shape, row[1:])
+        if not _alike(row):
+            _refuse_shapes(f"{where}: {name}", p.shape, trees, row[1:])
     return rows
 
 
-def _check_shapes(where: str, name: str, kinds: Iterable[str], shape: Any, arrays: Sequence[Any]) -> None:
-    """Refuse what has another shape than the parameter."""
-    if [getattr(a, "shape", None) for a in arrays] != [shape] * len(arrays):
-        other = [
-            (kind, np.shape(a)) for kind, a in zip(kinds, arrays, strict=True) if getattr(a, "shape", None) != shape
-        ]
-        raise ValueError(f"{where}: {name} has shape {shape}, {', '.join(f'its {kind} {s}' for kind, s in other)}")
+def _alike(arrays: Iterable[Any]) -> bool:
+    try:
+        return len({*map(_shape, arrays)}) == 1
+    except AttributeError:  # a list or a number
+        return False
+
+
+def _refuse_shapes(which: str, shape: Any, kinds: Iterable[str], arrays: Iterable[Any]) -> None:
+    came = zip(kinds, map(np.shape, arrays), strict=True)
+    raise ValueError(f"{which} has shape {shape}, {', '.join(f'its {kind} {s}' for kind, s in came if s != shape)}")
 
 
 def _check_answers(where: str, slots: tuple[str, ...], rows: dict[str, list[Array]], new: dict[str, Any]) -> None:
@@ -153,7 +158,8 @@ def _check_answers(where: str, slots: tuple[str, ...], rows: dict[str, list[Arra
         if type(answer) is not tuple or len(answer) != 1 + len(slots):
             form = ", ".join(("p", *slots))
             raise ValueError(f"{where}: the rule returned {kind_of(answer)}, wanted the tuple ({form})")
-        _check_shapes(where, name, ("new value", *slots), rows[name][0].shape, answer)
+        if not _alike((rows[name][0], *answer)):
+            _refuse_shapes(f"{where}: {name}", rows[name][0].shape, ("new value", *slots), answer)
 
 
 def _columns(rows: dict[str, tuple[Array, ...]], count: int) -> list[Params]:

@@ -94,8 +94,7 @@ def train_step(grad: Grad, optimizer: Optimizer) -> Step:
     >>> import nnfunc as nn
     >>> optimizer = nn.sgd(lr=0.5)
     >>> step = nn.train_step(nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy), optimizer)
-    >>> x, t = nn.xor()
-    >>> state = nn.init_state(optimizer, nn.init_mlp(0, (2, 8, 2)))
+    >>> (x, t), state = nn.xor(), nn.init_state(optimizer, nn.init_mlp(0, (2, 8, 2)))
     >>> for _ in range(200):
     ...     state, metrics = step(state, (x, t))
     >>> print(nn.predict(nn.mlp(), state.params, x).argmax(axis=1))
@@ -215,8 +214,7 @@ def fit(
     >>> import nnfunc as nn
     >>> optimizer = nn.sgd(lr=0.5)
     >>> step = nn.train_step(nn.value_and_grad(nn.mlp(), nn.ops.softmax_cross_entropy), optimizer)
-    >>> x, t = nn.xor()
-    >>> state = nn.init_state(optimizer, nn.init_mlp(0, (2, 8, 2)))
+    >>> (x, t), state = nn.xor(), nn.init_state(optimizer, nn.init_mlp(0, (2, 8, 2)))
     >>> measure = lambda state: {"accuracy": nn.accuracy(nn.predict(nn.mlp(), state.params, x), t)}
     >>> *_, (state, metrics) = nn.fit(step, state, nn.minibatches(x, t, 4), steps=200, evaluate=nn.every(50, measure))
     >>> print(state.step, metrics["accuracy"])
@@ -363,7 +361,7 @@ def checkpoints(run: Run, path: str | Path, steps: int) -> Iterator[tuple[State,
     run : iterable
         What [fit][nnfunc.training.fit] returns.
     path, steps : path, int
-        The file, replaced as a whole each time as by [save_state][nnfunc.training.save_state]; and how often, from 1 up.
+        The file, replaced whole each time as by [save_state][nnfunc.training.save_state]; and how often, from 1 up.
 
     Yields
     ------

@@ -682,13 +682,6 @@ def test_memory_of_other_names_or_shapes_is_refused_not_broadcast(name, change, 
         optimizer.step(PARAMS, PARAMS, opt | {"v": change(opt["v"])})
 
 
-@pytest.mark.parametrize("t", ["1", -1, 1.5, None])
-def test_a_count_of_steps_that_is_none_is_refused(t):
-    optimizer = nn.adam()
-    with pytest.raises(ValueError, match=rf"^adam: the memory's t is {t!r}, wanted an int from 0 up$"):
-        optimizer.step(PARAMS, PARAMS, optimizer.init(PARAMS) | {"t": t})
-
-
 @pytest.mark.parametrize("wrong", [None, [1.0], "W1", 3, np.ones(3), {"W1"}])
 def test_what_is_no_dict_is_refused_by_its_place(wrong):
     step = nn.sgd().step
