@@ -146,6 +146,7 @@ def mentioned(function):
 
 # Told once for all: arrays that do not fit the letters (at `op`), settings out of bounds (in the reference's index).
 TOLD_ONCE = {"takes", "op", "way_back", "array", "floating", "entries", "real", "whole", "flag", "pair_of", "check_key"}
+TOLD_ONCE |= {"mapping", "function", "_shared"}
 TOLD_ONCE |= {"lift", "per_array"}  # and what these two say of the layers and the optimizers that they make
 
 
@@ -166,9 +167,7 @@ def raises(function):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_that_raises_says_so(name):
-    there = re.search(
-        r"\[nnfunc\.\w+\.\w+\]\[\]", sections(name)[""].split("\n")[0]
-    )
+    there = re.search(r"\[nnfunc\.\w+\.\w+\]\[\]", sections(name)[""].split("\n")[0])
     if raises(PUBLIC[name]) and not there:
         assert "Raises" in sections(name)
         assert "ValueError" in entries(sections(name)["Raises"])
