@@ -78,7 +78,8 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
     run = op if hasattr(op, "takes") else partial(_answer, op)  # what nnfunc.op makes has been looked at
 
     def layer(params, x, mode=EVAL):
-        _check_mode(label, mode)
+        if type(mode) is not Mode:
+            _check_mode(label, mode)
         weights = _named(label, "params", names, params)
         given = settings | {"dx": mode.dx} if takes_dx else settings
         y, back = run(x, *weights, **given)
@@ -207,7 +208,8 @@ def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, d
     """Run layer `i` of several under a key of its own; if it fails, say where."""
     inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, dx)
     try:
-        return _run(layers[i], params, x, inner)
+        answer = layers[i](params, x, inner)
+        return entries(layers[i], answer, 3, "(y, pullback, stats)")
     except Exception as error:
         _note(error, layers, i, "input", x)
         raise

@@ -170,8 +170,8 @@ def affine(x: Array, W: Array, b: Array, *, dx: bool = True) -> tuple[np.ndarray
     """
 
     def pullback(dy):
-        dW, db = _flat(x).T @ _flat(dy), _sums(_flat(dy))
-        return dy @ W.T if dx else None, dW, db
+        rows = _flat(dy)
+        return dy @ W.T if dx else None, _flat(x).T @ rows, _sums(rows)
 
     return x @ W + b, pullback
 
@@ -411,7 +411,8 @@ def _batch_norm(x, gamma, beta, mean=None, var=None, eps=1e-5, own=True):
     xp, m = namespace(x), x.shape[0] * prod(x.shape[2:])
 
     def each(feature):
-        return xp.reshape(feature, (-1, *[1] * (x.ndim - 2)))
+        axes = [1] * (x.ndim - 2)
+        return xp.reshape(feature, (-1, *axes)) if axes else feature
 
     if own:
         _arrays.check_spread("batch_norm", x.shape, m)

@@ -90,7 +90,8 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             new = {}
             for name, row in rows.items():
                 new[name] = rule(*row, lr=rate, t=t)
-            _check_answers(where, slots, rows, new)
+            if t % 64 == 1:  # a rule does not change its form
+                _check_answers(where, slots, rows, new)
             params, *memory = _columns(new, 1 + len(slots))
             if t % 64 == 0:
                 memory = [_flushed(slot) for slot in memory]
@@ -135,7 +136,7 @@ def _rows(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any)
         if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f"):
             row[0] = p = floating(where, name, p)
             row[1] = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
-        if not _alike(row):
+        if row[1].shape != row[0].shape or (slots and not _alike(row)):
             _refuse_shapes(f"{where}: {name}", p.shape, trees, row[1:])
     return rows
 
