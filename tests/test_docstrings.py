@@ -1,4 +1,4 @@
-"""Docstrings: every public name says its shapes and errors, and shows an example; mathematics also formula and source."""
+"""Docstrings: every public name says its shapes and errors and shows an example; mathematics also formula, source."""
 
 import ast
 import importlib
