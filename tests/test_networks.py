@@ -1,5 +1,6 @@
 """Networks: the sources' forward passes, PyTorch's gradients, the fast numerical gradient against the slow one."""
 
+import re
 import runpy
 import tracemalloc
 from pathlib import Path
@@ -626,3 +627,97 @@ def test_a_broken_pixel_gives_nan_and_no_wrong_slope(broken, rng):
     if np.isfinite(value):
         assert_allclose(grads["W1"][:2], slow["W1"][:2], atol=1e-10)
         assert_allclose(grads["W2"], slow["W2"], atol=1e-10)
+
+
+# What was answered with a wrong number, or in others' words
+
+
+def answering(grads):
+    """Return a gradient function that answers with these gradients."""
+    return lambda params, x, t, mode=EVAL: (1.0, grads, {})
+
+
+def test_clipping_lets_nothing_pass_beside_a_gradient_that_is_nan():
+    grads = {"W1": np.array([1e6, -1e6]), "b1": np.array([np.nan])}
+    _, clipped, _ = nn.with_clipping(answering(grads), 1.0)({}, 0, 0)
+    assert all(np.isnan(g).all() for g in clipped.values())
+
+
+def test_clipping_keeps_the_direction_where_squares_overflow():
+    grads = {"W1": np.array([3e200]), "b1": np.array([-4e200])}
+    _, clipped, _ = nn.with_clipping(answering(grads), 1.0)({}, 0, 0)
+    assert_allclose([clipped["W1"][0], clipped["b1"][0]], [0.6, -0.8], rtol=1e-12)
+
+
+@pytest.mark.parametrize("scores", [[[0.1, np.nan, 0.9]], [[np.nan] * 3, [1, 2, 3]], [[np.inf, np.nan, 0.0]]])
+def test_accuracy_of_scores_that_are_no_numbers_is_none(scores):
+    assert np.isnan(nn.accuracy(scores, [1] * len(scores)))
+    assert np.isnan(nn.accuracy(np.array(scores, np.float32), [1] * len(scores)))
+    assert nn.accuracy([[np.inf, 0.0, -np.inf]], [0]) == 1.0, "infinite scores have an order"
+
+
+def rows_of_losses(scores, t):
+    return np.square(scores - t).sum(axis=1), lambda dloss=1.0: (2 * (scores - t),)
+
+
+def bare(x, W):
+    return x @ W, lambda dy: x.T @ dy
+
+
+SIMPLE = {"W": np.ones((3, 2))}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: nn.value_and_grad(lift(bare, "W"), rows_of_losses)(SIMPLE, np.ones((4, 3)), np.ones((4, 2))),
+            "rows_of_losses: the loss is an array of shape (4,), wanted one number",
+        ),
+        (
+            lambda: nn.value_and_grad(lift(bare, "W"), ops.mean_squared_error)(
+                SIMPLE, np.ones((4, 3)), np.ones((4, 2))
+            ),
+            "bare(W): returned an array of shape (3, 2), wanted (dx, dW)",
+        ),
+        (
+            lambda: nn.predict(lambda params, x, mode: x @ params["W"], SIMPLE, np.ones((5, 3))),
+            "<lambda>: returned an array of shape (5, 2), wanted (y, pullback, stats)",
+        ),
+        (
+            lambda: nn.predict(nn.mlp(), nn.init_mlp(0, (3, 2)), np.ones(3), batch_size=2),
+            "predict: x has shape (3,); wanted (N, ...) to cut, one sample is x[None]",
+        ),
+        (
+            lambda: nn.mlp(nn.relu),
+            "mlp: activation is the value function relu; "
+            "wanted a layer, layer(params, x, mode), say nnfunc.layers.relu",
+        ),
+        (
+            lambda: serial(layers.affine),
+            "serial: layer 0 is the function affine; "
+            "wanted a layer, layer(params, x, mode), say nnfunc.layers.affine(...)",
+        ),
+        (
+            lambda: nn.mlp()(nn.init_mlp(0, (3, 2)), np.ones((1, 3)), "train"),
+            "serial: mode is 'train', wanted a Mode, say Mode(stats, key=(seed, step)) to train",
+        ),
+    ],
+)
+def test_what_is_of_another_form_is_told_so(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+def test_a_layer_without_a_mode_is_told_by_its_place():
+    net = serial(layers.relu, lambda params, x: (x, lambda dy: (dy, {}), {}))
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given") as error:
+        net({}, np.ones((2, 3)))
+    assert error.value.__notes__ == ["in layer 1 of 2: <lambda>, input shape (2, 3)"]
+
+
+def test_two_outputs_are_predicted_in_batches(rng):
+    heads = layers.fan_out(affine(1), layers.identity)
+    params, x = nn.init_affine(0, 1, 3, 2), rng.standard_normal((7, 3)).astype(np.float32)
+    for parts, whole in zip(nn.predict(heads, params, x, batch_size=3), nn.predict(heads, params, x), strict=True):
+        assert_allclose(parts, whole, rtol=1e-6)
