@@ -86,11 +86,15 @@ def takes(letters: str, and_back: bool = False) -> Callable[[Callable[P, R]], Ca
     def decorate(formula: Callable[P, R]) -> Callable[P, R]:
         where, form = formula.__name__.strip("_"), signature(formula)
         window, plain = _window(where, letters, [*form.parameters]), (np.ndarray,) * len(_parsed(letters))
+        any_shape = [*_parsed(letters).values()] == [("...",)]
 
         @wraps(formula)
         def checked(*args, **settings):
             arrays = args[window]
-            if (*map(type, arrays),) != plain or not _fits(where, letters, *map(_kind, arrays)):
+            ready = (*map(type, arrays),) == plain
+            if ready:
+                ready = arrays[0].dtype.kind == "f" if any_shape else _fits(where, letters, *map(_kind, arrays))
+            if not ready:
                 args, settings = _brought(where, letters, form, formula, args, settings)
             answer = formula(*args, **settings)
             return way_back(where, answer) if and_back else answer

@@ -1,6 +1,6 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 6."""
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from functools import lru_cache
 from math import inf, sqrt
 from typing import Any
@@ -267,7 +267,7 @@ def value_and_grad(net: Layer, loss: Loss) -> Grad:
         value, back = _evaluated(loss, scores, t)
         (dscores,) = entries(loss, back(), 1, "(dscores,)")
         _, grads = pullback(dscores)
-        _check_used("value_and_grad", params, grads)
+        _check_used("value_and_grad", params, grads.keys())
         return value, grads, stats
 
     return grad
@@ -287,10 +287,10 @@ def _check_parts(where: str, net: Layer, loss: Loss) -> None:
         raise ValueError(f"{where}: loss is {kind_of(loss)}; wanted an op on scores and targets, one of nnfunc.ops say")
 
 
-def _check_used(where: str, params: Mapping[str, Array], used: Container[str]) -> None:
-    unused = [name for name in params if name not in used]
+def _check_used(where: str, params: Mapping[str, Array], used: Set[str]) -> None:
+    unused = params.keys() - used
     if unused:
-        raise ValueError(f"{where}: no layer uses {', '.join(unused)}")
+        raise ValueError(f"{where}: no layer uses {', '.join(name for name in params if name in unused)}")
 
 
 def with_weight_decay(grad: Grad, lam: float) -> Grad:
