@@ -84,7 +84,7 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             return {"t": 0} | start
 
         def step(params, grads, opt):
-            rows = _rows(where, slots, params, grads, opt)
+            rows = _matching(where, slots, params, grads, opt)
             t = opt["t"] + 1
             rate = schedule(t - 1)
             new = {}
@@ -121,7 +121,7 @@ def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
     return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
 
 
-def _rows(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> dict[str, list[Array]]:
+def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> dict[str, list[Array]]:
     """Return parameter, gradient and memory of each name, or refuse other names or shapes."""
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
