@@ -677,9 +677,6 @@ def tap(name: str) -> Layer:
     >>> print(y, stats)
     [[0. 2.]] {'before': array([[-1.,  2.]])}
     """
-    if not isinstance(name, str):
-        raise ValueError(f"tap: name is {kind_of(name)}, wanted a str")
-
     def layer(params, x, mode=EVAL):
         y, pullback, _ = identity(params, x, mode)
         return y, pullback, {name: y}
