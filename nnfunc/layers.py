@@ -677,6 +677,7 @@ def tap(name: str) -> Layer:
     >>> print(y, stats)
     [[0. 2.]] {'before': array([[-1.,  2.]])}
     """
+
     def layer(params, x, mode=EVAL):
         y, pullback, _ = identity(params, x, mode)
         return y, pullback, {name: y}
