@@ -729,3 +729,12 @@ def test_a_rule_without_memory_returns_a_tuple_too():
 def test_what_is_no_rule_is_refused(rule):
     with pytest.raises(ValueError, match=r"^per_array: rule is .*, wanted a function rule\(p, g, \*slots, lr, t\)$"):
         nn.per_array(0.1)(rule)
+
+
+@pytest.mark.parametrize("answer", [lambda p, v: p + v, lambda p, v: (p[:1], v)])
+def test_a_rule_that_returns_anything_else_is_refused_at_any_step(answer):
+    """A run that is resumed has no first step."""
+    wrong = nn.per_array(0.1, "v")(lambda p, g, v, *, lr, t: answer(p, v))
+    params = {"W1": np.ones((2, 3))}
+    with pytest.raises(ValueError, match=r"the rule returned|its new value"):
+        wrong.step(params, params, wrong.init(params) | {"t": 20})
