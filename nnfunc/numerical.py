@@ -9,7 +9,7 @@ import numpy as np
 from . import functions, layers, ops
 from ._arrays import Array, array, class_targets, floating, real
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
-from .gradient import _read_only, numerical_gradient
+from .gradient import numerical_gradient
 from .networks import _check_parts, _check_used, _evaluated
 
 __all__ = ["numerical_value_and_grad"]
@@ -18,7 +18,7 @@ _ELEMENTWISE = {getattr(ops, name): getattr(functions, name) for name in ("ident
 # What makes of each row of a batch a row of its own, whatever the other rows are.
 _ROW_BY_ROW = {*_ELEMENTWISE, ops.affine, ops.softmax, ops.log_softmax}
 
-Chain = list[tuple[Layer, Mode]]
+Chain = list[tuple[Any, Mode]]  # layers, each with its mode
 
 
 def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
@@ -80,16 +80,13 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
             inputs.append(layer(at, inputs[-1], inner)[0])
 
         def rest(k, x, some={}):
-            params = at | some
-            for layer, inner in chain[k:]:
-                x = layer(params, x, inner)[0]
-            return _evaluated(loss, x, t)[0]
+            return _evaluated(loss, _through(chain[k:], at | some, x), t)[0]
 
         users = {name: [k for k, (f, _) in enumerate(chain) if name in getattr(f, "names", at)] for name in at}
         _check_used("numerical_value_and_grad", at, {name for name in at if users[name]})
         grads: Params = {}
         for k, (layer, _) in enumerate(chain):
-            names = _names_of(layer)
+            names = getattr(layer, "names", ())
             if _op_of(layer) is ops.affine and all(users[name] == [k] for name in names):
                 if loss in _CHANGES and inputs[k].ndim == 2 and all(_op_of(f) in _ROW_BY_ROW for f, _ in chain[k:]):
                     change = _CHANGES[loss](inputs[-1], t)
@@ -118,26 +115,22 @@ def _op_of(layer: Layer) -> Any:
     return getattr(layer, "op", None)
 
 
-def _names_of(layer: Layer) -> tuple[str, ...]:
-    return getattr(layer, "names", ())
+def _through(chain: Chain, params: Params, x: Any) -> Any:
+    """Return what layers make of x, one after the other."""
+    for layer, mode in chain:
+        x = layer(params, x, mode)[0]
+    return x
 
 
 def _column_differences(loss: Callable[[Array], Any], x: Array, y: Array, h: float) -> Array:
     """Return the differences of ``loss(x @ W + b)`` by W and, in the last row, by b; y is ``x @ W + b``."""
-    y = y.copy()
-    seen = _read_only(y)
     rows = [*np.moveaxis(x, -1, 0), np.ones(x.shape[:-1])]
     grad = np.zeros((len(rows), y.shape[-1]))
-    for i, row in enumerate(rows):
-        if not row.any():
-            continue
-        for j in range(y.shape[-1]):
-            column = y[..., j].copy()
-            y[..., j] = column + h * row
-            plus = loss(seen)
-            y[..., j] = column - h * row
-            grad[i, j] = (plus - loss(seen)) / (2 * h)
-            y[..., j] = column
+    for i, j in np.ndindex(grad.shape):
+        if rows[i].any():
+            move = np.zeros_like(y)
+            move[..., j] = h * rows[i]
+            grad[i, j] = (loss(y + move) - loss(y - move)) / (2 * h)
     return grad
 
 
@@ -156,7 +149,7 @@ def _row_differences(params: Params, after: Chain, inputs: list[Array], change: 
     base = y
     activation = _ELEMENTWISE.get(_op_of(after[0][0])) if len(after) > 1 and _op_of(after[1][0]) is ops.affine else None
     if activation:
-        z, base, W = later[0], later[1], params[_names_of(after[1][0])[0]]
+        z, base, W = later[0], later[1], params[after[1][0].names[0]]
         after = after[2:]
 
     def slopes(rows, step):
@@ -170,10 +163,7 @@ def _row_differences(params: Params, after: Chain, inputs: list[Array], change: 
                 move[j] = step
             if not after:
                 return loss_of(move)
-            out = here + move.T
-            for layer, mode in after:
-                out = layer(params, out, mode)[0]
-            return loss_of((out - scores).T)
+            return loss_of((_through(after, params, here + move.T) - scores).T)
 
         return np.stack([(moved(j, step) - moved(j, -step)) / (2 * h) for j in range(y.shape[1])], axis=1)
 
