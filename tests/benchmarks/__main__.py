@@ -1,6 +1,8 @@
 """Prints tables of ratios: ``python -m tests.benchmarks [--quick] [--growth] [--json FILE] [workload ...]``.
 
-With ``--against REV`` the ratios are those of this tree to another revision of it, and no peer takes part.
+With ``--against REV`` the ratios are those of this tree to another revision of it, and no peer takes part. With
+``--faults`` it is only the page faults of a step that are counted. With ``--records FILE ...`` nothing is measured: the
+records in the files are shown beside each other, in a page too if ``--page PAGE`` names one.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import numpy as np
 
 import nnfunc as nn
 
-from . import against, conv, dense, growth, numerical, record, timing
+from . import against, conv, dense, faults, growth, numerical, record, timing
 from .task import peers, rows
 from .with_nnfunc import NAME as OURS
 
@@ -44,9 +46,19 @@ def main(argv=None):
     parser.add_argument("--rounds", type=int, help="rounds of which the median is taken; 15, --quick 7, --against 11")
     parser.add_argument("--against", metavar="REV", help="time this tree beside that revision, float32: two minutes")
     parser.add_argument("--json", type=Path, help="a file for the record of everything measured")
-    parser.add_argument("--page", type=Path, help="a page whose tables are to be made of the record")
+    parser.add_argument("--faults", action="store_true", help="only count page faults, in processes of their own")
+    parser.add_argument("--records", type=Path, nargs="+", metavar="FILE", help="show these records, measure nothing")
+    parser.add_argument("--page", type=Path, help="a page whose tables are to be made of the record, or the records")
     arguments = parser.parse_args(argv)
     rounds, target = arguments.rounds or (7 if arguments.quick else 15), 0.03 if arguments.quick else 0.1
+
+    if arguments.records:
+        show(record.read(arguments.records), arguments.page)
+        return
+    if arguments.faults:
+        timing.one_core()
+        print(record.page_faults({"": faults.measure()}))
+        return
 
     def chosen(name):
         return not arguments.workloads or any(wanted in name for wanted in arguments.workloads)
@@ -59,8 +71,10 @@ def main(argv=None):
         with timing.one_thread():
             print(against.compare(arguments.against, workloads, nn.load_mnist()[0], rounds, seconds))
         return
-    found = {"circumstances": record.circumstances() | {"cores": timing.one_core(), "rounds": rounds}}
-    with timing.one_thread():
+    about = record.circumstances() | {"cores": timing.one_core(), "rounds": rounds}
+    about["versions"]["nnfunc"] = against.named()
+    found = {"circumstances": about}
+    with timing.neighbours() as seen, timing.one_thread():
         data, _ = nn.load_mnist()
         dtypes = ["float32"] if arguments.quick else ["float32", "float64"]
         found["rows"] = [*measure([*filter(chosen, WORKLOADS)], data, dtypes, rounds, target, arguments.quick)]
@@ -72,12 +86,19 @@ def main(argv=None):
             say("growth")
             found["parts"] = growth.parts(data, rounds, target)
             found["growth"] = growth.measure(data, 7, target / 2)
-    print(record.tables(found))
+        if not arguments.quick and chosen("W4"):
+            say("page faults")
+            found["faults"] = faults.measure()
+    about |= seen
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    if arguments.page:
-        text = arguments.page.read_text(encoding="utf-8")
-        arguments.page.write_text(record.in_page(text, found), encoding="utf-8")
+    show([found], arguments.page)
+
+
+def show(records, page):
+    print(record.tables(*records))
+    if page:
+        page.write_text(record.in_page(page.read_text(encoding="utf-8"), *records), encoding="utf-8")
 
 
 def say(what):
@@ -106,10 +127,12 @@ def workload(name, data, dtype, rounds, target, left_out=None):
 
 def row(taken, cores):
     variants = {column: timing.best(taken, column) for column in record.COLUMNS}
+    low, middle, high = np.quantile(taken[OURS], [0.25, 0.5, 0.75])
     return {
         "microseconds": timing.typical(taken),
         "ratios": {column: name and timing.ratio(taken[OURS], taken[name]) for column, name in variants.items()},
         "variants": variants,
+        "spread": [low / middle, high / middle],
         "cores": cores,
     }
 

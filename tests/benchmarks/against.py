@@ -6,7 +6,6 @@ other names, so that it can be timed beside itself as well: how far that ratio i
 
 import contextlib
 import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,15 +25,19 @@ THIS, REVISION, AGAIN = "this tree", "the revision", "the revision again"
 
 def compare(revision, workloads, data, rounds, seconds):
     """Both tables as text. `workloads` are ``{name: (make_task, doing)}``, each of which takes about `seconds`."""
-    load, began = os.getloadavg()[0] if hasattr(os, "getloadavg") else np.nan, timing.clocks()
-    with checkout(revision) as folder, package(folder, "nnfunc_old") as old, package(folder, "nnfunc_again") as again:
+    with (
+        timing.neighbours() as seen,
+        checkout(revision) as folder,
+        package(folder, "nnfunc_old") as old,
+        package(folder, "nnfunc_again") as again,
+    ):
         packages = {THIS: nn, REVISION: old, AGAIN: again}
         rows = [row(name, *workload, packages, data, rounds, seconds) for name, workload in workloads.items()]
         calls = [call(name, packages, rounds, seconds / 3) for name in ("affine", "relu")]
     heads = ["float32", "this tree, µs", "÷ revision", "its middle half", "revision ÷ itself", "results apart"]
     small = ["2 x 3, forward", "this tree, µs", "body alone, µs", "more, µs", "revision, µs", "its body alone, µs"]
     this, that = git("describe", "--always", "--dirty"), git("describe", "--always", revision)
-    told = f"This tree is {this}, the revision {that}.\n{machine(load, *timing.clocks() - began)}"
+    told = f"This tree is {this}, the revision {that}.\n{machine(seen)}"
     return "\n\n".join([told, timing.table(heads, rows), timing.table(small, calls)])
 
 
@@ -89,6 +92,13 @@ def git(*words):
     return done.stdout.strip() if done.returncode == 0 else sys.exit(f"git {words[0]}: {done.stderr.strip()}")
 
 
+def named():
+    """The library's version, and what git calls this tree if it is a checkout."""
+    with contextlib.suppress(OSError, SystemExit):
+        return f"{nn.__version__} ({git('describe', '--always', '--dirty')})"
+    return nn.__version__
+
+
 @contextlib.contextmanager
 def package(folder, name):
     """The folder's nnfunc under another name. Its imports are relative: even the late ones find its own modules."""
@@ -102,8 +112,7 @@ def package(folder, name):
             del sys.modules[key]
 
 
-def machine(load, wall, own, everyone, idle):
-    seen, others = record.circumstances(), (everyone - idle - own) / everyone
-    versions = f"Python {seen['versions']['Python']}, NumPy {np.__version__}"
-    share = f"; others took {others:.0%} of the time of {os.cpu_count()} processors" if others == others else ""
-    return f"{seen['date']}, {seen['processor']}; {versions}; {wall:.0f} s. Load before {load:.2f}{share}."
+def machine(seen):
+    about = record.circumstances()
+    versions = f"Python {about['versions']['Python']}, NumPy {np.__version__}"
+    return f"{about['date']}, {about['processor']}; {versions}; {seen['seconds']:.0f} s.{record.around(seen)}"

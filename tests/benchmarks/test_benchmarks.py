@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import platform
 import shutil
 import sys
 from functools import partial
@@ -11,12 +12,18 @@ import numpy as np
 import pytest
 
 from . import __main__ as benchmarks
-from . import against, growth, numerical, record, timing
+from . import against, faults, growth, numerical, record, timing
 from . import task as tasks
 from .task import PEERS, peers, rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "how-fast.md"
+RECORDS = record.read(PAGE.parent.glob("how-fast*.json"))
 COMPILED_IN_TESTS = "W3"  # compiling takes some ten seconds a network
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch):
+    monkeypatch.setattr(timing, "LOOK", 0.01)
 
 
 def small(mnist, name, dtype):
@@ -86,12 +93,90 @@ def test_the_table_names_the_best_variant_and_leaves_a_hole_for_a_missing_peer()
     row = benchmarks.row(taken, {"nnfunc": 1.0}) | {"workload": "W", "dtype": "float32"}
     other = {"workload": "V", "dtype": "float32", "microseconds": {"nnfunc": 7.0}, "cores": {}}
     other |= {"ratios": row["ratios"] | {"jax.jit": 0.25, "torch eager": None}, "variants": {}}
-    assert record.ratios([row, other]).splitlines() == [
-        "| nnfunc ÷ | PyTorch eager | JAX jit | nnfunc, ms |",
-        "| --- | ---: | ---: | ---: |",
-        "| W | 0.50 | – | 0.002 |",
-        "| V | – | 0.25 | 0.007 |",
+    assert record.ratios({"": [row, other]}).splitlines() == [
+        "| nnfunc ÷ | PyTorch eager | JAX jit | nnfunc, ms | its middle half |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| W | 0.50 | – | 0.002 | 1.00 to 1.25 |",
+        "| V | – | 0.25 | 0.007 | – |",
     ]
+    assert "middle half" not in record.ratios({"": [other]})
+
+
+def kept(date, update, **about):
+    """A record without rows."""
+    about |= {"date": date, "processor": "P", "cores": "anywhere", "versions": {"Python": "3.11"}, "rounds": 1}
+    parts = {"the update": update, "the whole step": 20.0, "the product left out": 5.0}
+    return {"circumstances": about, "rows": [], "parts": parts}
+
+
+def test_several_records_stand_beside_each_other_the_earliest_first(tmp_path, capsys):
+    files, page = [tmp_path / "late.json", tmp_path / "early.json"], tmp_path / "page.md"
+    for file, found in zip(files, [kept("2026-12-01", 8.0), kept("2026-11-01", 9.0)], strict=True):
+        file.write_text(json.dumps(found), encoding="utf-8")
+    page.write_text(f"{record.FROM}{record.TO}", encoding="utf-8")
+    benchmarks.main(["--records", *map(str, files), "--page", str(page)])
+    text = capsys.readouterr().out.strip()
+    assert page.read_text("utf-8") == f"{record.FROM}\n\n{text}\n\n{record.TO}"
+    assert text.splitlines()[:8] == [
+        "**A**: 2026-11-01, P, anywhere; Python 3.11. Medians of 1 rounds.",
+        "",
+        "**B**: 2026-12-01, P, anywhere; Python 3.11. Medians of 1 rounds.",
+        "",
+        "**A step of W1 (sigmoid), float32**",
+        "",
+        "| part | µs | share |",
+        "| --- | ---: | ---: |",
+    ]
+    assert text.splitlines()[8:10] == ["| the update, A | 9 | 45% |", "| the update, B | 8 | 40% |"]
+
+
+def test_a_record_made_beside_other_processes_says_so(monkeypatch):
+    monkeypatch.setattr(timing, "_load", lambda: 0.5)
+    for ours, beside in [(9.8, False), (8.0, True)]:
+        looks = iter(np.array([[0, 0, 0, 0], [3, 0, 6, 6], [13, ours, 26, 16]]))  # wall, own, everyone, idle
+        monkeypatch.setattr(timing, "clocks", partial(next, looks))
+        with timing.neighbours() as seen:
+            pass
+        share = round((10 - ours) / 20, 6)
+        assert seen["others"] == pytest.approx([0, share])
+        assert {name: seen[name] for name in ("seconds", "load", "beside")} == {
+            "seconds": 10,
+            "load": [0.5, 0.5],
+            "beside": beside,
+        }
+        told = record.tables(kept("2026-11-01", 9.0, **seen))
+        assert "Load 0.50 before and 0.50 after. Other processes took 0% of the time of" in told
+        assert f"before, and {share:.0%} during the run." in told
+        assert ("made beside other processes" in told) is beside
+
+
+def test_where_the_system_tells_nothing_the_record_says_nothing(monkeypatch):
+    monkeypatch.setattr(timing, "_load", lambda: None)
+    monkeypatch.setattr(timing.Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))
+    with timing.neighbours() as seen:
+        pass
+    assert seen.keys() == {"seconds"}
+    assert record.around(seen) == ""
+
+
+@pytest.mark.skipif(not faults.resource, reason="the system does not count page faults for us")
+def test_page_faults_are_counted_in_processes_of_their_own(monkeypatch, capsys):
+    monkeypatch.setattr(faults, "STEPS", {"W4": faults.STEPS["W4"]})
+    rows = faults.measure(rounds=1, images=1000)
+    assert [row["before"] for row in rows] == [*faults.BEFORE]
+    if platform.libc_ver()[0] == "glibc":
+        nothing, cured, _ = (row["faults"] for row in rows)
+        assert cured < nothing / 4
+    monkeypatch.setattr(faults, "measure", lambda: rows)
+    monkeypatch.setattr(timing, "one_core", lambda: "anywhere")
+    benchmarks.main(["--faults"])
+    assert "| W4, the line |" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"(?s)^page faults, W9: .*KeyError"):
+        faults.fresh("W9", "nothing", 1)
+
+
+def test_the_page_has_the_line_that_cures():
+    assert faults.CURE in PAGE.read_text("utf-8")
 
 
 def test_the_whole_program_writes_its_record_and_its_page_with_holes(mnist, monkeypatch, tmp_path, capsys):
@@ -105,6 +190,9 @@ def test_the_whole_program_writes_its_record_and_its_page_with_holes(mnist, monk
     assert [row["workload"] for row in found["rows"]] == ["W1 relu"]
     assert found["rows"][0]["ratios"]["torch eager"] is None
     assert found["rows"][0]["ratios"][record.FLOOR] > 0
+    low, high = found["rows"][0]["spread"]
+    assert low <= 1 <= high
+    assert found["circumstances"]["seconds"] > 0
     text = record.tables(found)
     assert page.read_text("utf-8") == f"before\n{record.FROM}\n\n{text}\n\n{record.TO}\nafter\n"
     assert text in capsys.readouterr().out
@@ -142,15 +230,16 @@ def test_a_copy_of_the_package_has_modules_of_its_own_and_computes_the_same(mnis
 
 def test_the_page_shows_its_record():
     """Whatever the tables say, nobody has typed it."""
-    kept = json.loads(PAGE.with_suffix(".json").read_text("utf-8"))
-    assert record.in_page(PAGE.read_text("utf-8"), kept) == PAGE.read_text("utf-8")
-    assert {row["workload"] for row in kept["rows"]} == benchmarks.WORKLOADS.keys()
-    assert [s["batch"] for s in kept["growth"]["batch"]] == [*growth.BATCHES]
-    assert [s["width"] for s in kept["growth"]["width"]] == [*growth.WIDTHS]
+    assert record.in_page(PAGE.read_text("utf-8"), *RECORDS) == PAGE.read_text("utf-8")
+    for kept in RECORDS:
+        assert {row["workload"] for row in kept["rows"]} == benchmarks.WORKLOADS.keys()
+        assert [s["batch"] for s in kept["growth"]["batch"]] == [*growth.BATCHES]
+        assert [s["width"] for s in kept["growth"]["width"]] == [*growth.WIDTHS]
+        assert not kept["circumstances"].get("beside")
 
 
-def test_what_the_page_says_of_its_numbers_is_so(mnist):
-    kept = json.loads(PAGE.with_suffix(".json").read_text("utf-8"))
+@pytest.mark.parametrize("kept", RECORDS)
+def test_what_the_page_says_of_its_numbers_is_so(mnist, kept):
     rows = {(row["workload"], row["dtype"]): row for row in kept["rows"]}
     ours = {key: row["microseconds"][record.OURS] for key, row in rows.items()}
     slower = [ours[name, dtype] / ours[name, "float32"] for name, dtype in ours if dtype == "float64"]

@@ -4,16 +4,18 @@ import contextlib
 import ctypes
 import importlib.util
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
 
 Step = Callable[[], Any]
 TURN = 0.01  # seconds: a processor changes its speed too often for longer turns to meet the same one
+LOOK, BESIDE = 3.0, 0.05  # seconds before a run; what others may take of the processors' time
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -49,6 +51,9 @@ def keep_memory() -> None:
 def one_core() -> str:
     """Keep the process on one core, before JAX and PyTorch count the cores there are; say what was done."""
     os.environ.setdefault("XLA_FLAGS", XLA_ONE_THREAD)
+    os.environ.setdefault(
+        "TORCHINDUCTOR_COMPILE_THREADS", "1"
+    )  # its workers would be other processes, at work beside us
     if not hasattr(os, "sched_setaffinity"):
         return "one thread a peer where it can be told so"
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -132,12 +137,43 @@ def typical(taken: dict[str, list[float]]) -> dict[str, float]:
 
 
 def clocks() -> np.ndarray:
-    """Seconds on the wall, of this process, of all processors, and of those that idled; nan where no system tells."""
+    """Seconds on the wall, of this process and those it waited for, of all processors, and of those that idled.
+
+    The last two are nan where no system tells them.
+    """
     counted = np.full(8, np.nan)
     with contextlib.suppress(OSError):  # user, nice, system, idle, waiting for a disk, interrupts of two kinds, stolen
         counted = np.array(Path("/proc/stat").read_text(encoding="utf-8").split()[1:9], float)
         counted /= os.sysconf("SC_CLK_TCK")
-    return np.array([perf_counter(), process_time(), counted.sum(), counted[3:5].sum()])
+    children = os.times()[2:4]
+    return np.array([perf_counter(), process_time() + sum(children), counted.sum(), counted[3:5].sum()])
+
+
+@contextlib.contextmanager
+def neighbours() -> Iterator[dict[str, Any]]:
+    """What else the machine does, in the `LOOK` seconds before the block and during it; told when the block ends."""
+    looks, seen = [clocks()], {}
+    sleep(LOOK)
+    looks.append(clocks())
+    load = [_load()]
+    yield seen
+    looks.append(clocks())
+    load.append(_load())
+    others = [_others(*later - earlier) for earlier, later in pairwise(looks)]
+    seen["seconds"] = float(looks[2][0] - looks[1][0])
+    if None not in load:
+        seen["load"] = load
+    if None not in others:
+        seen |= {"others": others, "processors": os.cpu_count(), "beside": max(others) > BESIDE}
+
+
+def _load() -> float | None:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def _others(wall: float, own: float, everyone: float, idle: float) -> float | None:
+    """The share of all processors' time that others took; the system counts in ticks, and may be one behind."""
+    return max(0.0, float((everyone - idle - own) / everyone)) if everyone > 0 else None
 
 
 def _run(step: Step, count: int) -> float:
