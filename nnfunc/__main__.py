@@ -43,12 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train_parser() -> argparse.ArgumentParser:
     """Return the parser of the training command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nnfunc",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Train a multi-layer perceptron on MNIST and save it. "
-        "'python -m nnfunc predict --help' tells how to use it afterwards.",
-    )
+    about = "Train a multi-layer perceptron on MNIST and save it. To use it, see 'python -m nnfunc predict --help'."
+    parser = _parser("python -m nnfunc", about)
     add = parser.add_argument
     add("--hidden", type=int, nargs="*", default=[50], metavar="N", help="neurons of each hidden layer")
     add("--activation", choices=ACTIVATIONS, default="sigmoid", help="what follows each hidden layer")
@@ -65,6 +61,10 @@ def train_parser() -> argparse.ArgumentParser:
     add("--out", metavar="FOLDER", type=Path, default=Path(), help="where params.npz, run.json and state.npz go")
     add("--resume", action="store_true", help="go on with the run in that folder, under its own settings")
     return parser
+
+
+def _parser(prog: str, about: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog, description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
 
 
 def _scale(text: str) -> str | float:
@@ -109,7 +109,8 @@ def train(args: argparse.Namespace) -> int:
         scores = (networks.predict(net, state.params, images, batch_size=1000) for images in (x, x_test))
         return {"train": accuracy(next(scores), t), "test": accuracy(next(scores), t_test)}
 
-    say = _say()
+    bar = importlib.util.find_spec("tqdm")
+    say = importlib.import_module("tqdm").tqdm.write if bar else print  # above the bar, where there is one
     if args.resume:
         state = load_state(args.out / "state.npz")
     else:
@@ -121,7 +122,7 @@ def train(args: argparse.Namespace) -> int:
     batches = minibatches(x, t, args.batch, seed=args.seed, start=state.step)
     run = _numbers(fit(step, state, batches, max(0, steps - state.step), every(epoch, evaluate)))
     run = checkpoints(run, args.out / "state.npz", epoch)
-    if say is not print:
+    if bar:
         run = progress(run, steps, state.step)
 
     say("epoch | train acc, test acc")
@@ -161,30 +162,16 @@ def _row(epoch: int, metrics: Metrics) -> str:
     return f"{epoch:5} | {metrics['train']:.4f}, {metrics['test']:.4f}"
 
 
-def _say() -> Any:
-    """Return what prints a line: above the progress bar, where there is one."""
-    if not importlib.util.find_spec("tqdm"):
-        return print
-    from tqdm import tqdm
-
-    return tqdm.write
-
-
 def predict_parser() -> argparse.ArgumentParser:
     """Return the parser of the predict command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nnfunc predict",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Read digits in pictures (PNG, JPEG, ...; one digit each) or in an IDX file of images.",
-    )
-    parser.add_argument("params", type=Path, help="the params.npz of a training run")
-    parser.add_argument("files", type=Path, nargs="+", metavar="file", help="a picture or an IDX file")
-    parser.add_argument("--activation", choices=ACTIVATIONS, help="if there is no run.json beside the parameters")
-    parser.add_argument(
-        "--ink",
-        choices=("auto", "dark", "light"),
-        default="auto",
-        help="is the digit darker or lighter than its ground?",
+    about = "Read digits in pictures (PNG, JPEG, ...; one digit each) or in an IDX file of images."
+    parser = _parser("python -m nnfunc predict", about)
+    add = parser.add_argument
+    add("params", type=Path, help="the params.npz of a training run")
+    add("files", type=Path, nargs="+", metavar="file", help="a picture or an IDX file")
+    add("--activation", choices=ACTIVATIONS, help="if there is no run.json beside the parameters")
+    add(
+        "--ink", choices=("auto", "dark", "light"), default="auto", help="is the digit darker or lighter than the rest?"
     )
     return parser
 
@@ -194,9 +181,7 @@ def read_digits(args: argparse.Namespace) -> int:
     params = load_params(args.params)
     beside = args.params.with_name("run.json")
     if args.activation is None and not beside.exists():
-        raise ValueError(
-            f"predict: the parameters do not say the activation; there is no {beside}, so give --activation"
-        )
+        raise ValueError(f"predict: the parameters do not say the activation; there is no {beside}: give --activation")
     net = networks.mlp(getattr(layers, args.activation or _read_run(beside)["activation"]))
     for file in args.files:
         images = read_images(file, args.ink)
@@ -211,15 +196,11 @@ def read_digits(args: argparse.Namespace) -> int:
 
 def read_images(file: Path, ink: str = "auto") -> np.ndarray:
     """Return the images of a file, (N, 28, 28) from 0 to 1, light on dark as in MNIST."""
-    with file.open("rb") as opened:
-        magic = opened.read(2)
-    if magic not in (b"\0\0", b"\x1f\x8b"):
+    if not file.read_bytes().startswith((b"\0\0", b"\x1f\x8b")):
         return read_picture(file, ink)[None]
     images = read_idx(file)
     if images.ndim != 3 or images.dtype != np.uint8:
-        raise ValueError(
-            f"predict: {file} holds {images.dtype} of shape {images.shape}, wanted images: uint8 (N, H, W)"
-        )
+        raise ValueError(f"predict: {file} holds {images.dtype} {images.shape}, wanted images: uint8 (N, H, W)")
     return images / np.float32(255)
 
 
@@ -235,9 +216,8 @@ def read_picture(file: Path, ink: str = "auto") -> np.ndarray:
         raise ModuleNotFoundError("predict: pictures need Pillow: pip install 'nnfunc[images]'") from error
     with Image.open(file) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    a = np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")) / np.float32(
-        255
-    )
+    grey = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
+    a = np.asarray(grey) / np.float32(255)
     border = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
     if ink == "dark" or (ink == "auto" and np.median(border) > 0.5):
         a, border = 1 - a, 1 - border
@@ -247,18 +227,12 @@ def read_picture(file: Path, ink: str = "auto") -> np.ndarray:
     if top - ground < 0.1:
         raise ValueError(f"predict: {file} shows nothing that stands out from its ground")
     a = np.clip((a - ground) / (top - ground), 0, 1)
-    rows, columns = (np.flatnonzero((a > 0.25).any(axis=axis)) for axis in (1, 0))
-    a = a[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = (max(1, round(20 * n / max(a.shape))) for n in a.shape)
-    small = Image.fromarray((255 * a).astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
-    digit = np.asarray(small) / np.float32(255)
-    top, left = (
-        min(max(0, round(14 - float((digit.sum(axis=1 - axis) @ (np.arange(n) + 0.5)) / digit.sum()))), 28 - n)
-        for axis, n in enumerate(digit.shape)
-    )
-    image = np.zeros((28, 28), np.float32)
-    image[top : top + height, left : left + width] = digit
-    return image
+    digit = Image.fromarray((255 * a).astype(np.uint8)).crop(Image.fromarray(a > 0.25).getbbox())
+    width, height = (max(1, round(20 * n / max(digit.size))) for n in digit.size)
+    a = np.asarray(digit.resize((width, height), Image.Resampling.BOX)) / np.float32(255)
+    centres = [np.average(place, weights=a) + 0.5 for place in np.indices(a.shape)]
+    before = [min(max(0, round(14 - c)), 28 - n) for c, n in zip(centres, a.shape, strict=True)]
+    return np.pad(a, [(k, 28 - n - k) for k, n in zip(before, a.shape, strict=True)])
 
 
 if __name__ == "__main__":
