@@ -170,9 +170,7 @@ def predict_parser() -> argparse.ArgumentParser:
     add("params", type=Path, help="the params.npz of a training run")
     add("files", type=Path, nargs="+", metavar="file", help="a picture or an IDX file")
     add("--activation", choices=ACTIVATIONS, help="if there is no run.json beside the parameters")
-    add(
-        "--ink", choices=("auto", "dark", "light"), default="auto", help="is the digit darker or lighter than the rest?"
-    )
+    add("--ink", choices=("auto", "dark", "light"), default="auto", help="is the digit dark or light?")
     return parser
 
 
