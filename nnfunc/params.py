@@ -45,8 +45,7 @@ def save_params(path: str | Path, params: Mapping[str, Array]) -> None:
     >>> list(again), again["W1"].dtype, bool((again["W1"] == params["W1"]).all())
     (['W1', 'b1', 'W2', 'b2'], dtype('float32'), True)
     """
-    inner = _inner(mapping("save_params", "params", params))
-    if inner:
+    if inner := _inner(mapping("save_params", "params", params)):
         raise ValueError(f"save_params: {inner} holds arrays itself; wanted arrays alone")
     _save_tree("save_params", path, params)
 
@@ -82,8 +81,7 @@ def load_params(path: str | Path) -> Params:
     [0. 0. 0.]
     """
     params = _load_tree("load_params", path)
-    inner = _inner(params)
-    if inner:
+    if inner := _inner(params):
         raise ValueError(f"load_params: {path} holds {inner}, as a saved state does; wanted arrays alone")
     return params
 
@@ -131,9 +129,8 @@ def _save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
 def _load_tree(where: str, path: str | Path) -> dict[str, Any]:
     """Load what `_save_tree` saved."""
     tree: dict[str, Any] = {}
-    raw = io.BytesIO(Path(path).read_bytes())
     try:
-        with zipfile.ZipFile(raw) as archive:
+        with zipfile.ZipFile(io.BytesIO(Path(path).read_bytes())) as archive:
             if any(entry.comment for entry in archive.infolist()):  # a damaged length may hide the entry behind it
                 raise ValueError("an entry has a comment")
             for entry in archive.namelist():
@@ -147,7 +144,7 @@ def _load_tree(where: str, path: str | Path) -> dict[str, Any]:
                     inner[name] = np.lib.format.read_array(file, allow_pickle=False)
                     if file.read(1):
                         raise ValueError(f"{entry} goes on after its array")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise ValueError(f"{where}: {path} is no archive of arrays, or a damaged one: {error}") from error
     return tree
 
