@@ -261,11 +261,6 @@ def every(steps: int, evaluate: Callable[[State], Metrics]) -> Callable[[State],
     return lambda state: {} if state.step % period else evaluate(state)
 
 
-def _check_state(where: str, state: Any) -> None:
-    if not isinstance(state, State):
-        raise ValueError(f"{where}: the state is {kind_of(state)}, wanted an nnfunc.State")
-
-
 def _pairs(where: str, run: Run) -> Iterator[tuple[State, Metrics]]:
     """Pass a run on, or refuse what yields no states with their metrics."""
     for pair in run:
@@ -421,7 +416,8 @@ def save_state(path: str | Path, state: State) -> None:
     ...     nn.load_state(path)
     State(params={'W1': array([1., 1.])}, stats={}, opt={'t': 0, 'v': {'W1': array([0., 0.])}}, seed=3, step=0)
     """
-    _check_state("save_state", state)
+    if not isinstance(state, State):
+        raise ValueError(f"save_state: the state is {kind_of(state)}, wanted an nnfunc.State")
     _save_tree("save_state", path, state._asdict())
 
 
