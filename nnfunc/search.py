@@ -2,7 +2,7 @@ r"""Search: many trials, with settings drawn at random. Chapter 6."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import inf, isnan, nan
+from math import inf, nan
 from numbers import Real
 from traceback import format_exception_only
 from typing import Any, NamedTuple
@@ -91,7 +91,9 @@ def random_search(
     trials = range(whole("random_search", "n", n))
     function("random_search", "trial", trial, "trial(settings, key)")
     one = partial(_try, trial, space, whole("random_search", "seed", seed))
-    return [done for _, done in sorted(map(one, trials), key=_rank)]
+    done = [trial for _, trial in sorted(map(one, trials))]
+    scores = np.array([trial.metrics.get("score", nan) for trial in done])
+    return [done[k] for k in np.argsort(-scores, kind="stable")]  # which puts nan last
 
 
 def _try(trial: Callable, space: Mapping[str, tuple], seed: int, i: int) -> tuple[int, Trial]:
@@ -111,12 +113,6 @@ def _scored(metrics: Any) -> Metrics:
     return {**metrics, "score": one_number("random_search", "score", score)}
 
 
-def _rank(numbered: tuple[int, Trial]) -> tuple[bool, float, int]:
-    i, trial = numbered
-    score = trial.metrics.get("score", nan)
-    return isnan(score), 0.0 if isnan(score) else -score, i
-
-
 def _draw(rng: np.random.Generator, name: str, kind: tuple) -> Any:
     match kind:
         case ("log", a, b) if _rising(0, a, b):
@@ -125,10 +121,8 @@ def _draw(rng: np.random.Generator, name: str, kind: tuple) -> Any:
             return float(rng.uniform(a, b))
         case ("choice", [*options]) if options:
             return options[rng.integers(len(options))]
-    raise ValueError(
-        f"random_search: {name} is {kind!r}, "
-        "wanted ('log', a, b) with 0 < a <= b, ('uniform', a, b) or ('choice', [...])"
-    )
+    wanted = "('log', a, b) with 0 < a <= b, ('uniform', a, b) or ('choice', [...])"
+    raise ValueError(f"random_search: {name} is {kind!r}, wanted {wanted}")
 
 
 def _rising(low: float, a: Any, b: Any) -> bool:
