@@ -304,8 +304,7 @@ def check_gradients(
         if far.mean() > 1e-4 * abs(numerical[name]).mean():
             worst = np.arange(far.size).reshape(far.shape) == far.argmax()
             g, i = given[name][worst].item(), np.argwhere(worst)[0].tolist() or ""
-            kink = _kink(g, partial(_moved, f, arrays, name, worst))
-            if kink:
+            if kink := _kink(g, partial(_moved, f, arrays, name, worst)):
                 raise ValueError(f"check_gradients: the gradient of {name}{i} is {g:.6g}{kink}; take another point")
     return {name: float(far.mean()) for name, far in apart.items()}
 
