@@ -7,7 +7,7 @@ A small perceptron is drawn neuron by neuron, any network layer by layer. The SV
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
-from typing import Any, NamedTuple
+from typing import Any
 from xml.sax.saxutils import escape
 
 from ._arrays import Array, array, mapping, name_of
@@ -18,13 +18,7 @@ from .networks import _depth
 __all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
 
 
-class _Group(NamedTuple):
-    """Neurons of one kind, what Graphviz calls a cluster, with their colour by its X11 name and for SVG."""
-
-    label: str
-    colour: str
-    css: str
-    neurons: list[str]
+_CSS = {"blue4": "#00008b", "red2": "#ee0000", "seagreen2": "#4eee94"}  # what SVG calls X11's colours
 
 
 def neurons_dot(params: Mapping[str, Array]) -> str:
@@ -54,14 +48,14 @@ def neurons_dot(params: Mapping[str, Array]) -> str:
     """
     groups = _groups(params)
     lines = ["digraph G {", '  rankdir=LR; splines=line; nodesep=.05; node [label=""];']
-    for i, group in enumerate(groups):
+    for i, (label, colour, neurons) in enumerate(groups):
         lines += [
             f"  subgraph cluster_{i} {{",
-            f'    color=white; node [style=solid, color={group.colour}, shape=circle]; label="{group.label}";',
-            f"    {'; '.join(group.neurons)};",
+            f'    color=white; node [style=solid, color={colour}, shape=circle]; label="{label}";',
+            f"    {'; '.join(neurons)};",
             "  }",
         ]
-    lines += [f"  {a} -> {b};" for a, b in _edges([group.neurons for group in groups])]
+    lines += [f"  {a} -> {b};" for a, b in _edges([neurons for *_, neurons in groups])]
     return "\n".join([*lines, "}", ""])
 
 
@@ -88,16 +82,17 @@ def neurons_svg(params: Mapping[str, Array]) -> str:
     9 16
     """
     groups = _groups(params)
-    sizes = [len(group.neurons) for group in groups]
+    sizes = [len(neurons) for *_, neurons in groups]
     height = 40 * max(sizes) + 30
     columns = [[(50 + 100 * i, 20 * (max(sizes) - n + 2 * k + 1)) for k in range(n)] for i, n in enumerate(sizes)]
     lines = [
         f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity="0.4"/>'
         for (x1, y1), (x2, y2) in _edges(columns)
     ]
-    for i, group in enumerate(groups):
-        lines += [f'<circle cx="{x}" cy="{y}" r="14" fill="{group.css}" stroke="currentColor"/>' for x, y in columns[i]]
-        lines.append(_svg_text(50 + 100 * i, height - 8, group.label))
+    for i, (label, colour, _) in enumerate(groups):
+        fill = f'r="14" fill="{_CSS[colour]}" stroke="currentColor"'
+        lines += [f'<circle cx="{x}" cy="{y}" {fill}/>' for x, y in columns[i]]
+        lines.append(_svg_text(50 + 100 * i, height - 8, label))
     return _svg(100 * len(groups), height, "Network " + "-".join(map(str, sizes)), lines)
 
 
@@ -187,14 +182,16 @@ def layers_svg(net: Layer, params: Mapping[str, Array], x: Any, stats: Mapping[s
     return _svg(width + 40, 64 * len(names) + 40, "Layers " + ", ".join(names), lines)
 
 
-def _groups(params: Mapping[str, Array]) -> list[_Group]:
-    def group(letter, size, label, colour="red2", css="#ee0000"):
-        return _Group(label, colour, css, [f"{letter}{k + 1}" for k in range(size)])
+def _groups(params: Mapping[str, Array]) -> list[tuple[str, str, list[str]]]:
+    """Return label, colour by its X11 name, and neurons of each kind, what Graphviz calls a cluster."""
+
+    def group(letter, size, label, colour="red2"):
+        return label, colour, [f"{letter}{k + 1}" for k in range(size)]
 
     depth, _ = _depth(mapping("mlp", "params", params))
     hidden = [group(f"a{i}_", params[f"W{i}"].shape[0], f"layer {i}") for i in range(2, depth + 1)]
-    output = group("y", params[f"W{depth}"].shape[1], "output", "seagreen2", "#4eee94")
-    return [group("x", params["W1"].shape[0], "input", "blue4", "#00008b"), *hidden, output]
+    output = group("y", params[f"W{depth}"].shape[1], "output", "seagreen2")
+    return [group("x", params["W1"].shape[0], "input", "blue4"), *hidden, output]
 
 
 def _edges(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, Any]]:
