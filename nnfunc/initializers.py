@@ -74,13 +74,7 @@ def init_affine(
 
 
 def init_conv2d(
-    rng: Any,
-    i: int | str,
-    filters: int,
-    channels: int,
-    size: Pair,
-    scale: Scale = "he",
-    dtype: DTypeLike = np.float32,
+    rng: Any, i: int | str, filters: int, channels: int, size: Pair, scale: Scale = "he", dtype: DTypeLike = np.float32
 ) -> Params:
     r"""Weights of convolution number `i`: normally distributed filters, b of zeros.
 
