@@ -48,14 +48,12 @@ def train(name: str, path: Path) -> None:
     net = _NETS[name]()
     optimizer = adam(cosine(1e-3, steps))
     step = train_step(networks.value_and_grad(net, ops.softmax_cross_entropy), optimizer)
-    batches = minibatches(x, t, 100)
+    batches = varied(minibatches(x, t, 100)) if augmented else minibatches(x, t, 100)
 
     def evaluate(state):
         return {"test": accuracy(networks.predict(net, state.params, x_test, batch_size=100), t_test)}
 
-    run = fit(
-        step, init_state(optimizer, init()), varied(batches) if augmented else batches, steps, every(600, evaluate)
-    )
+    run = fit(step, init_state(optimizer, init()), batches, steps, every(600, evaluate))
     for state, metrics in run:
         if "test" in metrics:
             print(f"{name}: step {state.step}, loss {metrics['loss']:.4f}, test acc {metrics['test']:.4f}", flush=True)
