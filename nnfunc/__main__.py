@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,7 @@ def train_arguments(argv: Sequence[str]) -> argparse.Namespace:
         saved = _read_run(args.out / "run.json")
         parser.set_defaults(**{name: saved[name] for name in SETTINGS})
         args = parser.parse_args(argv)
-        other = [name for name in SETTINGS if getattr(args, name) != saved[name]]
-        if other:
+        if other := [name for name in SETTINGS if getattr(args, name) != saved[name]]:
             raise ValueError(f"--resume: the run in {args.out} has another --{other[0]}, {saved[other[0]]}")
     return args
 
@@ -137,7 +136,6 @@ def train(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say(f"interrupted after step {state.step}; --resume goes on from here")
     seconds = time.perf_counter() - started
-    _check_numbers(state.step, state.params)
     save_state(args.out / "state.npz", state)
     save_params(args.out / "params.npz", state.params)
     last = evaluate(state)
@@ -147,15 +145,11 @@ def train(args: argparse.Namespace) -> int:
 
 
 def _numbers(run: Iterable[tuple[State, Metrics]]) -> Iterator[tuple[State, Metrics]]:
+    """Pass a run on, but stop it before anything is saved that is no longer a number."""
     for state, metrics in run:
-        _check_numbers(state.step, metrics)
+        if not all(np.isfinite(a).all() for a in (metrics["loss"], *state.params.values())):
+            raise ValueError(f"train: the loss is no longer a number after step {state.step}; a smaller --lr may help")
         yield state, metrics
-
-
-def _check_numbers(step: int, values: Mapping[str, Any]) -> None:
-    """Stop before anything is saved that is no longer a number."""
-    if not all(np.isfinite(value).all() for value in values.values()):
-        raise ValueError(f"train: the loss is no longer a number after step {step}; a smaller --lr may help")
 
 
 def _row(epoch: int, metrics: Metrics) -> str:
