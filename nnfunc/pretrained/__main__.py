@@ -32,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(RECIPES))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args(argv)
-    unknown = ", ".join(set(args.names) - RECIPES.keys())
-    if unknown:
+    if unknown := ", ".join(set(args.names) - RECIPES.keys()):
         parser.error(f"there is no recipe for {unknown}")
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.names or RECIPES:
