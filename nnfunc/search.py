@@ -14,6 +14,8 @@ from .forms import Metrics
 
 __all__ = ["Trial", "random_search"]
 
+Study = Callable[[dict[str, Any], tuple[int, int]], Metrics]
+
 
 class Trial(NamedTuple):
     """One trial of a search.
@@ -39,13 +41,7 @@ class Trial(NamedTuple):
     error: str | None
 
 
-def random_search(
-    trial: Callable[[dict[str, Any], tuple[int, int]], Metrics],
-    space: Mapping[str, tuple],
-    n: int,
-    seed: int,
-    map: Callable = map,
-) -> list[Trial]:
+def random_search(trial: Study, space: Mapping[str, tuple], n: int, seed: int, map: Callable = map) -> list[Trial]:
     r"""Search hyperparameters at random: try n settings, the best first.
 
     $$\log x \sim U(\log a, \log b), \quad x \sim U(a, b), \quad \text{or a choice}$$
