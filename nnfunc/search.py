@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import floating, function, generator, kind_of, mapping, one_number, whole
+from ._arrays import function, generator, kind_of, mapping, one_number, whole
 from .forms import Metrics
 
 __all__ = ["Trial", "random_search"]
@@ -105,8 +105,7 @@ def _scored(metrics: Any) -> Metrics:
     """Return what a trial returned with its score as a float, or refuse it if it has none."""
     if not isinstance(metrics, Mapping) or "score" not in metrics:
         raise ValueError(f"random_search: the trial returned {kind_of(metrics)}, wanted a dict with a 'score'")
-    score = floating("random_search", "score", metrics["score"])
-    return {**metrics, "score": one_number("random_search", "score", score)}
+    return {**metrics, "score": one_number("random_search", "score", metrics["score"])}
 
 
 def _draw(rng: np.random.Generator, name: str, kind: tuple) -> Any:
