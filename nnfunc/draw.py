@@ -89,9 +89,8 @@ def neurons_svg(params: Mapping[str, Array]) -> str:
         f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity="0.4"/>'
         for (x1, y1), (x2, y2) in _edges(columns)
     ]
-    for i, (label, colour, _) in enumerate(groups):
-        fill = f'r="14" fill="{_CSS[colour]}" stroke="currentColor"'
-        lines += [f'<circle cx="{x}" cy="{y}" {fill}/>' for x, y in columns[i]]
+    for i, (label, hue, _) in enumerate(groups):
+        lines += [f'<circle cx="{x}" cy="{y}" r="14" fill="{_CSS[hue]}" stroke="currentColor"/>' for x, y in columns[i]]
         lines.append(_svg_text(50 + 100 * i, height - 8, label))
     return _svg(100 * len(groups), height, "Network " + "-".join(map(str, sizes)), lines)
 
