@@ -74,7 +74,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         at = {name: _wide(floating("numerical_value_and_grad", name, p)) for name, p in params.items()}
         still = mode._replace(grad=False)
         scores, _, stats = layers._run(net, at, _wide(x), still)  # says where, if something does not fit
-        chain = list(layers._leaves(net, at, still))
+        chain: Chain = list(layers._leaves(net, at, still))
         inputs = [_wide(x)]
         for layer, inner in chain:
             inputs.append(layer(at, inputs[-1], inner)[0])
@@ -86,14 +86,12 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
         _check_used("numerical_value_and_grad", at, {name for name in at if users[name]})
         grads: Params = {}
         for k, (layer, _) in enumerate(chain):
-            names = getattr(layer, "names", ())
-            if _op_of(layer) is ops.affine and all(users[name] == [k] for name in names):
+            if _op_of(layer) is ops.affine and all(users[name] == [k] for name in layer.names):
                 if loss in _CHANGES and inputs[k].ndim == 2 and all(_op_of(f) in _ROW_BY_ROW for f, _ in chain[k:]):
-                    change = _CHANGES[loss](inputs[-1], t)
-                    new = _row_differences(at, chain[k + 1 :], inputs[k:], change, step)
+                    new = _row_differences(at, chain[k + 1 :], inputs[k:], _CHANGES[loss](inputs[-1], t), step)
                 else:
                     new = _column_differences(partial(rest, k + 1), inputs[k], inputs[k + 1], step)
-                grads |= zip(names, (new[:-1], new[-1]), strict=True)
+                grads |= zip(layer.names, (new[:-1], new[-1]), strict=True)
         for name in at.keys() - grads:
             k = users[name][0]
             grads |= numerical_gradient(partial(rest, k, inputs[k]), {name: at[name]}, step)
