@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._arrays import Array, flag, floating, generator, kind_of, mapping, namespace, pair_of, real, whole
+from ._arrays import Array, Shape, flag, floating, generator, kind_of, mapping, namespace, pair_of, real, whole
 from .conv import Pair, conv_output_size
 from .forms import Params
 
@@ -348,9 +348,7 @@ def _stream(where: str, i: int | str) -> tuple[int, ...]:
     return (0, *i.encode()) if isinstance(i, str) else (whole(where, "i", i),)
 
 
-def _layer(
-    where: str, rng: Any, i: int | str, s: float, shape: tuple[int, ...], outputs: int, dtype: DTypeLike
-) -> Params:
+def _layer(where: str, rng: Any, i: int | str, s: float, shape: Shape, outputs: int, dtype: DTypeLike) -> Params:
     """Return normally distributed W, and b of zeros. By an int as seed each layer draws from a stream of its own."""
     kind, stream, seed = _floats(where, dtype), _stream(where, i), _shared(where, rng)
     chance = generator((seed, *stream)) if isinstance(seed, int) else seed
