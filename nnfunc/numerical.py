@@ -2,6 +2,7 @@ r"""The fast numerical gradient: differences that do not repeat work. Chapter 4.
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -124,11 +125,11 @@ def _column_differences(loss: Callable[[Array], Any], x: Array, y: Array, h: flo
     """Return the differences of ``loss(x @ W + b)`` by W and, in the last row, by b; y is ``x @ W + b``."""
     rows = [*np.moveaxis(x, -1, 0), np.ones(x.shape[:-1])]
     grad = np.zeros((len(rows), y.shape[-1]))
-    for i, j in np.ndindex(grad.shape):
-        if rows[i].any():
-            move = np.zeros_like(y)
-            move[..., j] = h * rows[i]
-            grad[i, j] = (loss(y + move) - loss(y - move)) / (2 * h)
+    lit = [i for i, row in enumerate(rows) if row.any()]
+    for i, j in product(lit, range(y.shape[-1])):
+        move = np.zeros_like(y)
+        move[..., j] = h * rows[i]
+        grad[i, j] = (loss(y + move) - loss(y - move)) / (2 * h)
     return grad
 
 
