@@ -5,6 +5,8 @@ window size are an int for both directions or a pair (vertical, horizontal).
 """
 
 from collections.abc import Iterator
+from functools import reduce
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,12 +32,16 @@ class _Windows(NamedTuple):
     out_h: int
     out_w: int
 
-    def places(self) -> Iterator[tuple[Any, ...]]:
-        """Yield, for each pixel of the window, the slice of the image that it sees."""
-        for i in range(self.h):
-            for j in range(self.w):
-                rows = slice(i, i + self.stride_h * self.out_h, self.stride_h)
-                yield ..., rows, slice(j, j + self.stride_w * self.out_w, self.stride_w)
+    def rows(self) -> list[slice]:
+        """Return, for each row of the window, the rows of the image that it sees."""
+        return [slice(i, i + self.stride_h * self.out_h, self.stride_h) for i in range(self.h)]
+
+    def columns(self) -> list[slice]:
+        return [slice(j, j + self.stride_w * self.out_w, self.stride_w) for j in range(self.w)]
+
+    def places(self) -> list[tuple[Any, ...]]:
+        """Return, for each pixel of the window, the slice of the image that it sees."""
+        return [(..., *place) for place in product(self.rows(), self.columns())]
 
 
 def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0) -> int:
@@ -108,8 +114,8 @@ def im2col(x: Array, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair =
       [3. 4. 6. 7.]
       [4. 5. 7. 8.]]]
     """
-    col = _unfold(x, _windows("im2col", x.shape, (filter_h, filter_w), stride, pad))
-    return col.copy() if np.may_share_memory(col, x) else col  # a filter of one pixel unfolds nothing
+    win = _windows("im2col", x.shape, (filter_h, filter_w), stride, pad)
+    return _unfold(x, win).copy().reshape(len(x), x.shape[1] * win.h * win.w, win.out_h * win.out_w)
 
 
 @takes("col (N, K, P)")
@@ -208,18 +214,15 @@ def conv2d(
     [4.]
     """
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
-    y = _correlate(x, W, win, b)
+    y = _correlate(x, W, b, win)
     dtype = y.dtype
 
     def pullback(dy):
-        dW = np.zeros((len(W), W[0].size), dtype)
-        db = np.zeros(len(W), dtype)
-        for part in _chunks(len(x)):
-            rows = _rows(dy[part])
-            dW += _product(rows, _unfold(x[part], win))
-            db += rows.sum(axis=(0, 2))
-        by_x = _conv_dx(dy, W, x.shape, win) if dx else None
-        return by_x, dW.reshape(W.shape), db
+        dW_db = np.zeros((len(W), W[0].size + 1), dtype)
+        for part, col in _columns(x, win):
+            dW_db += _product(_rows(dy[part]), col)
+        dW, db = dW_db[:, :-1].reshape(W.shape), dW_db[:, -1].copy()
+        return _conv_dx(dy, W, x.shape, win) if dx else None, dW, db
 
     return y, pullback
 
@@ -232,19 +235,31 @@ def _conv_dx(dy: Array, W: Array, x_shape: tuple[int, ...], win: _Windows) -> Ar
     if steps_of_one and min(pad_h, pad_w) >= 0 and F <= 2 * C:
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
         back = _Windows(win.h, win.w, 1, 1, pad_h, pad_w, *x_shape[2:])
-        return _correlate(dy, turned, back, 0)
+        return _correlate(dy, turned, np.zeros(C, dy.dtype), back)
     return _fold(W.reshape(F, -1).T @ _rows(dy), x_shape, win)
 
 
-def _correlate(x: Array, W: Array, win: _Windows, b: Any) -> Array:
-    """Apply the filters at every place, some images at a time, so that their columns stay in the cache."""
-    W_rows, b = W.reshape(len(W), -1), np.reshape(b, (-1, 1))
+def _correlate(x: Array, W: Array, b: Array, win: _Windows) -> Array:
+    """Apply the filters at every place. The bias weighs a pixel that is always 1."""
+    W_b = np.concatenate([W.reshape(len(W), -1), b[:, None]], axis=1)
     shape = len(x), len(W), win.out_h * win.out_w
     y = np.empty(shape, np.result_type(x, W))
-    for part in _chunks(len(x)):
-        np.matmul(W_rows, _unfold(x[part], win), out=y[part])
-        y[part] += b
+    for part, col in _columns(x, win):
+        np.matmul(W_b, col, out=y[part])
     return y.reshape(len(x), len(W), win.out_h, win.out_w)
+
+
+def _columns(x: Array, win: _Windows) -> Iterator[tuple[slice, Array]]:
+    """Yield the columns of some images at a time, a megabyte that stays in the cache, below them a row of ones."""
+    K, P = x.shape[1] * win.h * win.w, win.out_h * win.out_w
+    n = max(1, 2**20 // ((K + 1) * P * x.itemsize))
+    col = np.ones((min(n, len(x)), K + 1, P), x.dtype)
+    seen = _unfold(x, win)
+    for i in range(0, len(x), n):
+        some = col[: len(x) - i]
+        pixels = some[:, :K].reshape(len(some), *seen.shape[1:])
+        pixels[...] = seen[i : i + n]
+        yield slice(i, i + n), some
 
 
 def _product(a: Array, b: Array) -> Array:
@@ -252,10 +267,6 @@ def _product(a: Array, b: Array) -> Array:
     if a.shape[1] > b.shape[1]:
         return (a @ b.swapaxes(1, 2)).sum(axis=0)
     return (b @ np.ascontiguousarray(a.swapaxes(1, 2))).sum(axis=0).T
-
-
-def _chunks(N: int) -> Iterator[slice]:
-    return (slice(i, i + 10) for i in range(0, N, 10))
 
 
 def _rows(y: Array) -> Array:
@@ -301,23 +312,31 @@ def max_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
     """
     win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
     padded = _padded(x, win, -np.inf)
-    seen = np.stack([padded[place] for place in win.places()])
-    y = seen.max(axis=0)
-    # not less: where there is a NaN, somebody wins too
-    wins, free = ~(seen < y), np.ones(y.shape, bool)
-    for won in wins:  # among equal pixels only the first
-        won &= free
-        free ^= won
-    x_shape, padded_shape, dtype = x.shape, padded.shape, y.dtype
-    apart = win.stride_h >= win.h and win.stride_w >= win.w
+    wide = reduce(np.maximum, [padded[..., j] for j in win.columns()])
+    y = reduce(np.maximum, [wide[..., i, :] for i in win.rows()])
 
     def pullback(dy):
-        dx = np.zeros(padded_shape, dtype)
-        for place, won in zip(win.places(), wins, strict=True):
-            dx[place] = dy * won if apart else dx[place] + dy * won
-        return (_inner(dx, x_shape, win),)
+        dx = np.zeros(padded.shape, y.dtype)
+        for n in range(0, len(x), 20):  # they stay in the cache
+            part = slice(n, n + 20)
+            _to_winners(dx[part], dy[part], padded[part], y[part], win)
+        return (_inner(dx, x.shape, win),)
 
     return y, pullback
+
+
+def _to_winners(dx: Array, dy: Array, x: Array, y: Array, win: _Windows) -> None:
+    """Add dy to where each window's maximum stands: among equal pixels to the first, where one is NaN to the last."""
+    apart = win.stride_h >= win.h and win.stride_w >= win.w
+    *_, last = places = win.places()
+    free = np.ones(y.shape, bool)
+    for place in places:
+        won = free if place is last else free & (x[place] == y)
+        free = free ^ won
+        if apart:
+            np.multiply(dy, won, out=dx[place])
+        else:
+            dx[place] += dy * won
 
 
 @op("x (N, C, H, W)")
@@ -402,13 +421,12 @@ def _inner(padded: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
 
 
 def _unfold(x: Array, win: _Windows) -> Array:
-    """Lay out what each pixel of the filter sees: a view with strides of its own, which reshape then copies."""
+    """Show what each pixel of the filter sees: a view with strides of its own, of which nothing is copied."""
     x = _padded(x, win, 0.0)
     (N, C, _, _), (n, c, h, w) = x.shape, x.strides
     shape = N, C, win.h, win.w, win.out_h, win.out_w
     strides = n, c, h, w, h * win.stride_h, w * win.stride_w
-    seen = as_strided(x, shape, strides, writeable=False)
-    return seen.reshape(N, C * win.h * win.w, win.out_h * win.out_w)
+    return as_strided(x, shape, strides, writeable=False)
 
 
 def _fold(col: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:

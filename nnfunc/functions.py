@@ -246,9 +246,11 @@ def log_softmax(x: Array, axis: int = -1) -> np.ndarray:
     """
     xp = namespace(x)
     axis = whole("log_softmax", "axis", axis, -x.ndim, x.ndim - 1)
-    if xp is np and x.ndim == 2 and axis in (-1, 1):  # many short rows: the same sums, six times as fast
-        x = x - x.T.copy().max(axis=0)[:, None]
-        return x - np.log(np.exp(x) @ np.ones((x.shape[1], 1), x.dtype))
+    if xp is np and x.ndim == 2 and axis in (-1, 1):  # many short rows: as columns, the same sums six times as fast
+        x = x.T.copy()
+        x -= x.max(axis=0)
+        x -= np.log(np.exp(x).sum(axis=0))
+        return x.T.copy()
     x = x - xp.max(x, axis=axis, keepdims=True)
     return x - xp.log(xp.sum(xp.exp(x), axis=axis, keepdims=True))
 

@@ -8,7 +8,9 @@ closure holds, and no argument is written to.
 What each op takes stands above it; `nnfunc.op` sees to it, there and on the way back, and says what it refuses.
 """
 
+from functools import lru_cache
 from math import nan, prod
+from typing import Any
 
 import numpy as np
 
@@ -635,7 +637,16 @@ def _flat(x: Array) -> Array:
 def _sums(x: Array) -> Array:
     """Sum over all axes but the second. A matrix product adds rows faster than a sum does."""
     xp = namespace(x)
-    return xp.ones(x.shape[0], dtype=x.dtype) @ x if x.ndim == 2 else xp.sum(x, axis=(0, *range(2, x.ndim)))
+    if x.ndim != 2:
+        return xp.sum(x, axis=(0, *range(2, x.ndim)))
+    return (_ones if xp is np else xp.ones)(x.shape[0], dtype=x.dtype) @ x
+
+
+@lru_cache(64)
+def _ones(N: int, dtype: Any) -> np.ndarray:
+    ones = np.ones(N, dtype)
+    ones.setflags(write=False)
+    return ones
 
 
 def _row_sums(x: Array) -> Array:

@@ -4,7 +4,7 @@ An optimizer is a pair of pure functions, ``init(params) -> opt`` and ``step(par
 rule is written for one array; `per_array` lifts it to dicts of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi
 from operator import attrgetter
 from typing import Any
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Rate = float | Schedule
-_shape = attrgetter("shape")
+_dtype = attrgetter("dtype")
 Rule = Callable[..., tuple[Array, ...]]
 
 
@@ -84,14 +84,15 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             return {"t": 0} | start
 
         def step(params, grads, opt):
-            rows = _matching(where, slots, params, grads, opt)
+            trees = _matching(where, slots, params, grads, opt)
+            params, grads, *memory = trees
             t = opt["t"] + 1
             rate = schedule(t - 1)
             new = {}
-            for name, row in rows.items():
-                new[name] = rule(*row, lr=rate, t=t)
-            _check_answers(where, slots, rows, new)
-            params, *memory = _columns(new, 1 + len(slots))
+            for name, p in params.items():
+                remembered = [slot[name] for slot in memory]
+                new[name] = rule(p, grads[name], *remembered, lr=rate, t=t)
+            params, *memory = _columns(where, slots, params, new)
             if t % 64 == 0:
                 memory = [_flushed(slot) for slot in memory]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
@@ -120,50 +121,41 @@ def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
     return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
 
 
-def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> dict[str, list[Array]]:
-    """Return parameter, gradient and memory of each name, or refuse other names or shapes."""
+def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> list[Any]:
+    """Return parameters, gradients and memory as dicts of floats, or refuse other names or shapes."""
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
-    names, trees = mapping(where, "params", params).keys(), {"gradient": grads} | {slot: opt[slot] for slot in slots}
-    for kind, tree in trees.items():
+    names, trees = mapping(where, "params", params).keys(), [grads, *[opt[slot] for slot in slots]]
+    for kind, tree in zip(("gradient", *slots), trees, strict=True):
         if mapping(where, kind, tree).keys() != names:
             lacking, extra = sorted(names - tree.keys()), sorted(tree.keys() - names)
             raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
-    rows = {name: [p, *[tree[name] for tree in trees.values()]] for name, p in params.items()}
-    for name, row in rows.items():
-        p, g, *_ = row
-        if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f"):
-            row[0] = p = floating(where, name, p)
-            row[1] = like(floating(where, f"the gradient of {name}", g, p.dtype), p)
-        if row[1].shape != row[0].shape or (slots and not _alike(row)):
-            _refuse_shapes(f"{where}: {name}", p.shape, trees, row[1:])
-    return rows
+    arrays = [*params.values(), *grads.values()]
+    if {*map(type, arrays)} != {np.ndarray} or len({*map(_dtype, arrays)}) > 1 or arrays[0].dtype.kind != "f":
+        params = {name: floating(where, name, p) for name, p in params.items()}
+        floats = {name: floating(where, f"the gradient of {name}", grads[name], p.dtype) for name, p in params.items()}
+        trees[0] = {name: like(g, params[name]) for name, g in floats.items()}
+    _check_shapes(where, params, ("gradient", *slots), trees)
+    return [params, *trees]
 
 
-def _alike(arrays: Iterable[Any]) -> bool:
-    try:
-        return len({*map(_shape, arrays)}) == 1
-    except AttributeError:  # a list or a number
-        return False
+def _columns(where: str, slots: tuple[str, ...], params: Mapping[str, Any], rows: dict[str, Any]) -> list[Params]:
+    """Return new parameters and memory as dicts, or refuse a rule that returned anything else."""
+    for row in rows.values():
+        if type(row) is not tuple or len(row) != 1 + len(slots):
+            raise ValueError(
+                f"{where}: the rule returned {kind_of(row)}, wanted the tuple ({', '.join(('p', *slots))})"
+            )
+    columns = [{name: row[k] for name, row in rows.items()} for k in range(1 + len(slots))]
+    _check_shapes(where, params, ("new value", *slots), columns)
+    return columns
 
 
-def _refuse_shapes(which: str, shape: Any, kinds: Iterable[str], arrays: Iterable[Any]) -> None:
-    came = zip(kinds, map(np.shape, arrays), strict=True)
-    raise ValueError(f"{which} has shape {shape}, {', '.join(f'its {kind} {s}' for kind, s in came if s != shape)}")
-
-
-def _check_answers(where: str, slots: tuple[str, ...], rows: dict[str, list[Array]], new: dict[str, Any]) -> None:
-    """Refuse what is no new parameter and memory, in the shape of the old."""
-    for name, answer in new.items():
-        if type(answer) is not tuple or len(answer) != 1 + len(slots):
-            form = ", ".join(("p", *slots))
-            raise ValueError(f"{where}: the rule returned {kind_of(answer)}, wanted the tuple ({form})")
-        if not _alike((rows[name][0], *answer)):
-            _refuse_shapes(f"{where}: {name}", rows[name][0].shape, ("new value", *slots), answer)
-
-
-def _columns(rows: dict[str, tuple[Array, ...]], count: int) -> list[Params]:
-    return [{name: row[k] for name, row in rows.items()} for k in range(count)]
+def _check_shapes(where: str, params: Mapping[str, Any], kinds: Sequence[str], trees: Sequence[Any]) -> None:
+    for kind, tree in zip(kinds, trees, strict=True):
+        for name, p in params.items():
+            if getattr(tree[name], "shape", ()) != p.shape:
+                raise ValueError(f"{where}: {name} has shape {p.shape}, its {kind} {np.shape(tree[name])}")
 
 
 def _flushed(slot: Params) -> Params:
