@@ -404,11 +404,12 @@ def batch_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[
     >>> print(y.round(3).tolist())
     [[8.0], [12.0]]
     """
-    return _batch_norm(x, gamma, beta, eps=real("batch_norm", "eps", eps))[:2]
+    eps, unused = real("batch_norm", "eps", eps), gamma  # the batch's own mean and variance take their place
+    return _batch_norm(x, gamma, beta, unused, unused, eps, own=True)[:2]
 
 
 @takes("x (N, C, ...), gamma (C), beta (C), mean (C), var (C)")
-def _batch_norm(x, gamma, beta, mean=None, var=None, eps=1e-5, own=True):
+def _batch_norm(x, gamma, beta, mean, var, eps, own):
     """Normalise by the batch's own mean and variance, or by those given; return those used as well."""
     xp, m = namespace(x), x.shape[0] * prod(x.shape[2:])
 
