@@ -404,8 +404,8 @@ def batch_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[
     >>> print(y.round(3).tolist())
     [[8.0], [12.0]]
     """
-    eps, unused = real("batch_norm", "eps", eps), gamma  # the batch's own mean and variance take their place
-    return _batch_norm(x, gamma, beta, unused, unused, eps, own=True)[:2]
+    # Its own mean and variance take the place of the two that a layer would give.
+    return _batch_norm(x, gamma, beta, gamma, gamma, real("batch_norm", "eps", eps), own=True)[:2]
 
 
 @takes("x (N, C, ...), gamma (C), beta (C), mean (C), var (C)")
