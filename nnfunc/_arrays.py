@@ -2,7 +2,7 @@ r"""The ground floor: arrays of any library, floats, labels, bounds of numbers, 
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache, wraps
+from functools import lru_cache, reduce, wraps
 from inspect import Signature, signature
 from math import inf, isnan
 from operator import attrgetter
@@ -336,8 +336,13 @@ def check_key(where: str, key: Any) -> None:
     """Refuse a key that is no tuple of ints from 0 up."""
     if type(key) is tuple and {*map(type, key)} == {int} and min(key) >= 0:  # each step asks
         return
-    if not isinstance(key, tuple) or not key or not all(_is_whole(n) and n >= 0 for n in key):
+    if not isinstance(key, tuple) or not key or not all(_is_traced(n) or (_is_whole(n) and n >= 0) for n in key):
         raise ValueError(f"{where}: key is {key!r}, wanted a tuple of ints from 0 up")
+
+
+def _is_traced(n: Any) -> bool:
+    """Tell an int of another library: under a compiler nobody knows yet which."""
+    return hasattr(n, "__array_namespace__") and n.shape == () and namespace(n).isdtype(n.dtype, "integral")
 
 
 def generator(key: Key) -> np.random.Generator:
@@ -373,7 +378,18 @@ def generator(key: Key) -> np.random.Generator:
     (True, False)
     """
     check_key("generator", key)
-    return np.random.default_rng(np.random.SeedSequence(int(key[0]), spawn_key=key[1:]))
+    seed, *stream = map(int, key)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
+
+
+def uniform(key: Key, x: Array) -> Array:
+    """Return numbers from 0 to below 1 in the shape of `x`. JAX draws its own, which it can do while it compiles."""
+    xp = namespace(x)
+    if xp.__name__ != "jax.numpy":
+        return xp.asarray(generator(key).random(x.shape, np.float32))
+    from jax import random
+
+    return random.uniform(reduce(random.fold_in, key[1:], random.key(key[0])), x.shape)
 
 
 def check_some(where: str, name: str, y: Array) -> None:

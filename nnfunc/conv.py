@@ -7,12 +7,13 @@ window size are an int for both directions or a pair (vertical, horizontal).
 from collections.abc import Iterator
 from functools import reduce
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ._arrays import Array, op, pair_of, takes, whole
+from ._arrays import Array, like, namespace, op, pair_of, takes, whole
 from .forms import Pullback
 
 __all__ = ["avg_pool2d", "col2im", "conv2d", "conv_output_size", "im2col", "max_pool2d"]
@@ -42,6 +43,13 @@ class _Windows(NamedTuple):
     def places(self) -> list[tuple[Any, ...]]:
         """Return, for each pixel of the window, the slice of the image that it sees."""
         return [(..., *place) for place in product(self.rows(), self.columns())]
+
+    def inside(self, x_shape: tuple[int, ...]) -> tuple[Any, ...]:
+        """Return where on the padded image the image lies."""
+        return ..., slice(self.pad_h, self.pad_h + x_shape[2]), slice(self.pad_w, self.pad_w + x_shape[3])
+
+    def padded(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return *x_shape[:2], x_shape[2] + 2 * self.pad_h, x_shape[3] + 2 * self.pad_w
 
 
 def conv_output_size(size: int, filter_size: int, stride: int = 1, pad: int = 0) -> int:
@@ -115,7 +123,8 @@ def im2col(x: Array, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair =
       [4. 5. 7. 8.]]]
     """
     win = _windows("im2col", x.shape, (filter_h, filter_w), stride, pad)
-    return _unfold(x, win).copy().reshape(len(x), x.shape[1] * win.h * win.w, win.out_h * win.out_w)
+    xp, shape = namespace(x), (x.shape[0], x.shape[1] * win.h * win.w, win.out_h * win.out_w)
+    return xp.reshape(xp.asarray(_unfold(x, win), copy=True), shape)
 
 
 @takes("col (N, K, P)")
@@ -215,48 +224,66 @@ def conv2d(
     """
     win = _windows("conv2d", x.shape, W.shape[2:], stride, pad)
     y = _correlate(x, W, b, win)
-    dtype = y.dtype
+    xp, K, dtype = namespace(x), prod(W.shape[1:]), y.dtype
 
     def pullback(dy):
-        dW_db = np.zeros((len(W), W[0].size + 1), dtype)
+        dW_db = xp.zeros((W.shape[0], K + 1), dtype=dtype)
         for part, col in _columns(x, win):
             dW_db += _product(_rows(dy[part]), col)
-        dW, db = dW_db[:, :-1].reshape(W.shape), dW_db[:, -1].copy()
-        return _conv_dx(dy, W, x.shape, win) if dx else None, dW, db
+        dW = xp.reshape(dW_db[:, :K], W.shape)
+        by_x = _conv_dx(dy, W, x.shape, win) if dx else None
+        return by_x, dW, dW_db[:, K]
 
     return y, pullback
 
 
 def _conv_dx(dy: Array, W: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
     """Return the gradient by the images: columns folded back, or, where that is faster, a convolution of dy."""
-    F, C = W.shape[:2]
+    xp, (F, C) = namespace(dy), W.shape[:2]
     pad_h, pad_w = win.h - 1 - win.pad_h, win.w - 1 - win.pad_w
     steps_of_one = win.stride_h == win.stride_w == 1
     if steps_of_one and min(pad_h, pad_w) >= 0 and F <= 2 * C:
-        turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
+        turned = xp.permute_dims(xp.flip(W, axis=(2, 3)), (1, 0, 2, 3))
         back = _Windows(win.h, win.w, 1, 1, pad_h, pad_w, *x_shape[2:])
-        return _correlate(dy, turned, np.zeros(C, dy.dtype), back)
-    return _fold(W.reshape(F, -1).T @ _rows(dy), x_shape, win)
+        return _correlate(dy, turned, xp.zeros(C, dtype=dy.dtype), back)
+    W_rows = xp.reshape(W, (F, prod(W.shape[1:])))
+    return _fold(W_rows.T @ _rows(dy), x_shape, win)
 
 
 def _correlate(x: Array, W: Array, b: Array, win: _Windows) -> Array:
     """Apply the filters at every place. The bias weighs a pixel that is always 1."""
-    W_b = np.concatenate([W.reshape(len(W), -1), b[:, None]], axis=1)
-    shape = len(x), len(W), win.out_h * win.out_w
-    y = np.empty(shape, np.result_type(x, W))
+    xp, N, F = namespace(x), x.shape[0], W.shape[0]
+    W_rows = xp.reshape(W, (F, prod(W.shape[1:])))
+    W_b = xp.concat([W_rows, b[:, None]], axis=1)
+    y = _filtered(W_b, x, win)
+    return xp.reshape(y, (N, F, win.out_h, win.out_w))
+
+
+def _filtered(W_b: Array, x: Array, win: _Windows) -> Array:
+    """Multiply all columns, NumPy's straight into the result."""
+    if namespace(x) is not np:
+        ((_, col),) = _columns(x, win)
+        return W_b @ col
+    y = np.empty((len(x), len(W_b), win.out_h * win.out_w), np.result_type(x, W_b))
     for part, col in _columns(x, win):
         np.matmul(W_b, col, out=y[part])
-    return y.reshape(len(x), len(W), win.out_h, win.out_w)
+    return y
 
 
 def _columns(x: Array, win: _Windows) -> Iterator[tuple[slice, Array]]:
     """Yield the columns of some images at a time, a megabyte that stays in the cache, below them a row of ones."""
-    K, P = x.shape[1] * win.h * win.w, win.out_h * win.out_w
-    n = max(1, 2**20 // ((K + 1) * P * x.itemsize))
-    col = np.ones((min(n, len(x)), K + 1, P), x.dtype)
+    xp, (N, C, *_) = namespace(x), x.shape
+    K, P = C * win.h * win.w, win.out_h * win.out_w
     seen = _unfold(x, win)
-    for i in range(0, len(x), n):
-        some = col[: len(x) - i]
+    if xp is not np:
+        ones = xp.ones((N, 1, P), dtype=x.dtype)
+        col = xp.concat([xp.reshape(seen, (N, K, P)), ones], axis=1)
+        yield slice(None), col
+        return
+    n = max(1, 2**20 // ((K + 1) * P * x.itemsize))
+    col = np.ones((min(n, N), K + 1, P), x.dtype)
+    for i in range(0, N, n):
+        some = col[: N - i]
         pixels = some[:, :K].reshape(len(some), *seen.shape[1:])
         pixels[...] = seen[i : i + n]
         yield slice(i, i + n), some
@@ -264,13 +291,15 @@ def _columns(x: Array, win: _Windows) -> Iterator[tuple[slice, Array]]:
 
 def _product(a: Array, b: Array) -> Array:
     """Return the sum of a_n b_n^T over the images n. BLAS wants a transposed copy: of the smaller one."""
+    xp = namespace(a)
     if a.shape[1] > b.shape[1]:
-        return (a @ b.swapaxes(1, 2)).sum(axis=0)
-    return (b @ np.ascontiguousarray(a.swapaxes(1, 2))).sum(axis=0).T
+        return xp.sum(a @ xp.matrix_transpose(b), axis=0)
+    a_T = xp.matrix_transpose(a)
+    return xp.sum(b @ (np.ascontiguousarray(a_T) if xp is np else a_T), axis=0).T
 
 
 def _rows(y: Array) -> Array:
-    return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])
+    return namespace(y).reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
 
 
 @op("x (N, C, H, W)")
@@ -311,32 +340,37 @@ def max_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
        [0. 0. 0. 0.]]]]
     """
     win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
-    padded = _padded(x, win, -np.inf)
-    wide = reduce(np.maximum, [padded[..., j] for j in win.columns()])
-    y = reduce(np.maximum, [wide[..., i, :] for i in win.rows()])
+    xp, padded = namespace(x), _padded(x, win, -np.inf)
+    wide = reduce(xp.maximum, [padded[..., j] for j in win.columns()])
+    y = reduce(xp.maximum, [wide[..., i, :] for i in win.rows()])
 
     def pullback(dy):
-        dx = np.zeros(padded.shape, y.dtype)
-        for n in range(0, len(x), 20):  # they stay in the cache
-            part = slice(n, n + 20)
-            _to_winners(dx[part], dy[part], padded[part], y[part], win)
-        return (_inner(dx, x.shape, win),)
+        dx = xp.zeros(padded.shape, dtype=y.dtype)
+        if xp is np:
+            for n in range(0, len(x), 20):  # they stay in the cache
+                part = slice(n, n + 20)
+                _to_winners(dx[part], dy[part], padded[part], y[part], win)
+        else:
+            dx = _to_winners(dx, dy, padded, y, win)
+        return (dx[win.inside(x.shape)],)
 
     return y, pullback
 
 
-def _to_winners(dx: Array, dy: Array, x: Array, y: Array, win: _Windows) -> None:
+def _to_winners(dx: Array, dy: Array, x: Array, y: Array, win: _Windows) -> Array:
     """Add dy to where each window's maximum stands: among equal pixels to the first, where one is NaN to the last."""
+    xp = namespace(x)
     apart = win.stride_h >= win.h and win.stride_w >= win.w
+    free = xp.ones(y.shape, dtype=bool)
     *_, last = places = win.places()
-    free = np.ones(y.shape, bool)
     for place in places:
         won = free if place is last else free & (x[place] == y)
         free = free ^ won
-        if apart:
+        if apart and xp is np:
             np.multiply(dy, won, out=dx[place])
         else:
-            dx[place] += dy * won
+            dx = _added(dx, place, dy * like(won, dy))
+    return dx
 
 
 @op("x (N, C, H, W)")
@@ -378,11 +412,11 @@ def avg_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
     padded = _padded(x, win, 0.0)
     share = 1 / (win.h * win.w)
     y = sum(padded[place] for place in win.places()) * share
-    x_shape, dtype = x.shape, y.dtype
+    xp, x_shape = namespace(x), x.shape
 
     def pullback(dy):
         each = (*dy.shape[:2], win.h * win.w, *dy.shape[2:])
-        col = np.broadcast_to((dy * share).astype(dtype, copy=False)[:, :, None], each)
+        col = xp.broadcast_to((dy * share)[:, :, None], each)
         return (_fold(col, x_shape, win),)
 
     return y, pullback
@@ -413,26 +447,42 @@ def _output_size(where: str, size: int, filter_size: int, stride: int, pad: int)
 def _padded(x: Array, win: _Windows, fill: float) -> Array:
     if not (win.pad_h or win.pad_w):
         return x
-    return np.pad(x, ((0, 0), (0, 0), (win.pad_h, win.pad_h), (win.pad_w, win.pad_w)), constant_values=fill)
-
-
-def _inner(padded: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
-    return padded[:, :, win.pad_h : win.pad_h + x_shape[2], win.pad_w : win.pad_w + x_shape[3]]
+    padded = namespace(x).full(win.padded(x.shape), fill, dtype=x.dtype)
+    return _put(padded, win.inside(x.shape), x)
 
 
 def _unfold(x: Array, win: _Windows) -> Array:
-    """Show what each pixel of the filter sees: a view with strides of its own, of which nothing is copied."""
-    x = _padded(x, win, 0.0)
-    (N, C, _, _), (n, c, h, w) = x.shape, x.strides
+    """Show what each pixel of the filter sees: of NumPy's arrays a view with strides of its own, not copied."""
+    x, xp = _padded(x, win, 0.0), namespace(x)
+    N, C = x.shape[:2]
     shape = N, C, win.h, win.w, win.out_h, win.out_w
+    if xp is not np:
+        seen = xp.stack([x[place] for place in win.places()], axis=2)
+        return xp.reshape(seen, shape)
+    n, c, h, w = x.strides
     strides = n, c, h, w, h * win.stride_h, w * win.stride_w
     return as_strided(x, shape, strides, writeable=False)
 
 
 def _fold(col: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
-    N, C, H, W = x_shape
-    col = col.reshape(N, C, win.h * win.w, win.out_h, win.out_w)
-    x = np.zeros((N, C, H + 2 * win.pad_h, W + 2 * win.pad_w), col.dtype)
+    xp, (N, C, *_) = namespace(col), x_shape
+    col = xp.reshape(col, (N, C, win.h * win.w, win.out_h, win.out_w))
+    x = xp.zeros(win.padded(x_shape), dtype=col.dtype)
     for k, place in enumerate(win.places()):
-        x[place] += col[:, :, k]
-    return _inner(x, x_shape, win)
+        x = _added(x, place, col[:, :, k])
+    return x[win.inside(x_shape)]
+
+
+def _put(a: Array, place: Any, values: Array) -> Array:
+    """Write into an array that was just made; JAX makes another one."""
+    if hasattr(a, "at"):
+        return a.at[place].set(values)
+    a[place] = values
+    return a
+
+
+def _added(a: Array, place: Any, values: Array) -> Array:
+    if hasattr(a, "at"):
+        return a.at[place].add(values)
+    a[place] += values
+    return a

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _arrays, functions
-from ._arrays import Array, class_targets, generator, like, namespace, op, real, takes
+from ._arrays import Array, class_targets, like, namespace, op, real, takes, uniform
 from .conv import avg_pool2d, conv2d, max_pool2d
 from .forms import Pullback
 
@@ -449,6 +449,7 @@ def dropout(x: Array, rate: float, key: tuple[int, ...]) -> tuple[np.ndarray, Pu
         Any shape.
     rate, key : float, tuple of int
         The share that is dropped, r, from 0 to below 1; and what decides the mask: the same key gives the same mask.
+        JAX's arrays have another mask than NumPy's, from JAX's own generator.
 
     Returns
     -------
@@ -468,8 +469,8 @@ def dropout(x: Array, rate: float, key: tuple[int, ...]) -> tuple[np.ndarray, Pu
     """
     _arrays.check_key("dropout", key)
     rate = real("dropout", "rate", rate, "[0, 1)")
-    kept = generator(key).random(x.shape, np.float32) >= rate
-    mask = like(namespace(x).asarray(kept), x) / (1 - rate)
+    kept = uniform(key, x) >= rate
+    mask = like(kept, x) / (1 - rate)
     return x * mask, lambda dy: (dy * mask,)
 
 
