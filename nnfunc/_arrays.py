@@ -27,8 +27,8 @@ def array(where: str, name: str, x: Array) -> tuple[Array, ModuleType]:
         return x, np
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError(f"{where}: {name} is a masked array, whose mask would be lost; wanted {name}.filled(...)")
-    if hasattr(x, "__array_namespace__") and not isinstance(x, (np.ndarray, np.generic)):
-        return x, x.__array_namespace__()
+    if not isinstance(x, (np.ndarray, np.generic)) and (hasattr(x, "__array_namespace__") or _is_tensor(x)):
+        return x, namespace(x)
     try:
         return np.asarray(x), np
     except ValueError as error:
@@ -61,7 +61,22 @@ def rows(x: Any, which: Any) -> Any:
 
 def namespace(x: Array) -> Any:
     """Return the library of an array: NumPy, unless it brings another."""
-    return np if type(x) is np.ndarray or isinstance(x, np.generic) else x.__array_namespace__()
+    if type(x) is np.ndarray or isinstance(x, np.generic):
+        return np
+    return _compat().array_namespace(x) if _is_tensor(x) else x.__array_namespace__()
+
+
+def _is_tensor(x: Any) -> bool:
+    return any(kind.__module__ == "torch" for kind in type(x).__mro__)
+
+
+def _compat() -> Any:
+    """Return what lets PyTorch follow the standard; nothing becomes NumPy's in silence."""
+    try:
+        import array_api_compat
+    except ModuleNotFoundError as error:
+        raise ValueError("PyTorch's tensors want array-api-compat: pip install 'nnfunc[arrays]'") from error
+    return array_api_compat
 
 
 def floating(where: str, name: str, x: Array, dtype: Any = np.float64) -> Array:
@@ -394,7 +409,7 @@ def uniform(key: Key, x: Array) -> Array:
 
 def check_some(where: str, name: str, y: Array) -> None:
     """Refuse the mean of nothing."""
-    if y.size == 0:
+    if 0 in y.shape:
         raise ValueError(f"{where}: {name} has shape {y.shape}; there is nothing to take a mean of")
 
 

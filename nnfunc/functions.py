@@ -5,6 +5,8 @@ wants them, and any array that follows the Python array API standard is answered
 shapes above a function is refused in these words.
 """
 
+from math import prod
+
 import numpy as np
 
 from . import _arrays
@@ -439,7 +441,7 @@ def cross_entropy_error(y: Array, t: Array, eps: float = 1e-7) -> np.ndarray:
     _arrays.check_probabilities("cross_entropy_error", "y", y)
     t = class_targets("cross_entropy_error", "y", y, t)
     log_y = xp.log(xp.where(t > 0, y + eps, 1.0))
-    return -xp.sum(t * log_y) / (y.size // y.shape[-1])
+    return -xp.sum(t * log_y) / prod(y.shape[:-1])
 
 
 @takes("y (..., C)")

@@ -512,7 +512,7 @@ def softmax_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     rows = np.shape(t) == z.shape
     t = class_targets("softmax_cross_entropy", "z", z, t)
     log_y = functions.log_softmax(z)
-    xp, N = namespace(z), z.size // z.shape[-1]
+    xp, N = namespace(z), prod(z.shape[:-1])
 
     def pullback(dloss=1.0):
         dz = xp.exp(log_y)
@@ -564,7 +564,7 @@ def sigmoid_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     _arrays.check_some("sigmoid_cross_entropy", "z", z)
     _arrays.check_range("sigmoid_cross_entropy", "t", t, 0, 1)
     loss = xp.mean(xp.maximum(z, 0.0) - z * t + xp.log1p(xp.exp(-xp.abs(z))))
-    return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (dloss / z.size),)
+    return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (dloss / prod(z.shape)),)
 
 
 @op("y (...), t (...)")
@@ -629,7 +629,7 @@ def mean_squared_error(y: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     >>> print(loss, *pullback())
     0.25 [ 0.5 -0.5]
     """
-    return functions.mean_squared_error(y, t), lambda dloss=1.0: ((y - like(t, y)) * (2 * dloss / y.size),)
+    return functions.mean_squared_error(y, t), lambda dloss=1.0: ((y - like(t, y)) * (2 * dloss / prod(y.shape)),)
 
 
 def _flat(x: Array) -> Array:
