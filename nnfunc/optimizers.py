@@ -6,7 +6,6 @@ rule is written for one array; `per_array` lifts it to dicts of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ __all__ = [
 ]
 
 Rate = float | Schedule
-_dtype = attrgetter("dtype")
+Rows = dict[str, Any]
 Rule = Callable[..., tuple[Array, ...]]
 
 
@@ -84,15 +83,13 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             return {"t": 0} | start
 
         def step(params, grads, opt):
-            trees = _matching(where, slots, params, grads, opt)
-            params, grads, *memory = trees
+            rows = _matching(where, slots, params, grads, opt)
             t = opt["t"] + 1
             rate = schedule(t - 1)
             new = {}
-            for name, p in params.items():
-                remembered = [slot[name] for slot in memory]
-                new[name] = rule(p, grads[name], *remembered, lr=rate, t=t)
-            params, *memory = _columns(where, slots, params, new)
+            for name, row in rows.items():
+                new[name] = rule(*row, lr=rate, t=t)
+            params, *memory = _columns(where, slots, rows, new)
             if t % 64 == 0:
                 memory = [_flushed(slot) for slot in memory]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
@@ -121,41 +118,47 @@ def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
     return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
 
 
-def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> list[Any]:
-    """Return parameters, gradients and memory as dicts of floats, or refuse other names or shapes."""
+def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: Any) -> Rows:
+    """Return for each name a row of its parameter, gradient and memory, or refuse other names or shapes."""
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
-    names, trees = mapping(where, "params", params).keys(), [grads, *[opt[slot] for slot in slots]]
-    for kind, tree in zip(("gradient", *slots), trees, strict=True):
+    names, memory = mapping(where, "params", params).keys(), {slot: opt[slot] for slot in slots}
+    for kind, tree in {"gradient": grads, **memory}.items():
         if mapping(where, kind, tree).keys() != names:
             lacking, extra = sorted(names - tree.keys()), sorted(tree.keys() - names)
             raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
-    arrays = [*params.values(), *grads.values()]
-    if {*map(type, arrays)} != {np.ndarray} or len({*map(_dtype, arrays)}) > 1 or arrays[0].dtype.kind != "f":
-        params = {name: floating(where, name, p) for name, p in params.items()}
-        floats = {name: floating(where, f"the gradient of {name}", grads[name], p.dtype) for name, p in params.items()}
-        trees[0] = {name: like(g, params[name]) for name, g in floats.items()}
-    _check_shapes(where, params, ("gradient", *slots), trees)
-    return [params, *trees]
+    rows = {name: _floats(where, name, p, grads[name]) for name, p in params.items()}
+    for slot in memory.values():
+        for name, row in rows.items():
+            row.append(slot[name])
+    _check_shapes(where, ("gradient", *slots), rows, rows)
+    return rows
 
 
-def _columns(where: str, slots: tuple[str, ...], params: Mapping[str, Any], rows: dict[str, Any]) -> list[Params]:
+def _floats(where: str, name: str, p: Any, g: Any) -> list[Any]:
+    """Return a parameter and its gradient as arrays of one dtype."""
+    if type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f":  # each step asks
+        return [p, g]
+    p = floating(where, name, p)
+    return [p, like(floating(where, f"the gradient of {name}", g, p.dtype), p)]
+
+
+def _columns(where: str, slots: tuple[str, ...], old: Rows, new: Rows) -> list[Params]:
     """Return new parameters and memory as dicts, or refuse a rule that returned anything else."""
-    for row in rows.values():
+    for row in new.values():
         if type(row) is not tuple or len(row) != 1 + len(slots):
-            raise ValueError(
-                f"{where}: the rule returned {kind_of(row)}, wanted the tuple ({', '.join(('p', *slots))})"
-            )
-    columns = [{name: row[k] for name, row in rows.items()} for k in range(1 + len(slots))]
-    _check_shapes(where, params, ("new value", *slots), columns)
-    return columns
+            wanted = f"the tuple ({', '.join(('p', *slots))})"
+            raise ValueError(f"{where}: the rule returned {kind_of(row)}, wanted {wanted}")
+    _check_shapes(where, ("new value", *slots), old, new)
+    return [{name: row[k] for name, row in new.items()} for k in range(1 + len(slots))]
 
 
-def _check_shapes(where: str, params: Mapping[str, Any], kinds: Sequence[str], trees: Sequence[Any]) -> None:
-    for kind, tree in zip(kinds, trees, strict=True):
-        for name, p in params.items():
-            if getattr(tree[name], "shape", ()) != p.shape:
-                raise ValueError(f"{where}: {name} has shape {p.shape}, its {kind} {np.shape(tree[name])}")
+def _check_shapes(where: str, kinds: Sequence[str], old: Rows, new: Rows) -> None:
+    """Refuse rows in whose last places anything has another shape than the old parameter."""
+    for k, kind in enumerate(kinds, start=-len(kinds)):
+        for name, row in new.items():
+            if getattr(row[k], "shape", ()) != old[name][0].shape:
+                raise ValueError(f"{where}: {name} has shape {old[name][0].shape}, its {kind} {np.shape(row[k])}")
 
 
 def _flushed(slot: Params) -> Params:
@@ -458,11 +461,8 @@ def adamw(
     def step(params, grads, opt):
         new, memory = adams_step(params, grads, opt)
         share = schedule(opt["t"]) * decay
-        for name in new:
-            if name.startswith("W"):
-                p, _ = array("adamw", name, params[name])
-                new[name] = new[name] - share * p
-        return new, memory
+        weights = {name: array("adamw", name, p)[0] for name, p in params.items() if name.startswith("W")}
+        return new | {name: new[name] - share * W for name, W in weights.items()}, memory
 
     return Optimizer(init, step)
 
