@@ -11,6 +11,13 @@ ROOT = Path(__file__).parents[2]
 NEEDED = ("mkdocs", "material", "mkdocstrings_handlers", "mkdocs_jupyter", "math_core", "ziamath", "brotli")
 
 
+def pytest_collection_modifyitems(items):
+    """Under `pytest -n` with `--dist loadgroup` one worker takes all tests of the site, and builds it once."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("site"))
+
+
 @pytest.fixture(scope="session")
 def build():
     """build(target, **environment) builds the site strictly, without its labs' results, and returns target."""
