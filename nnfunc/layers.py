@@ -12,7 +12,7 @@ from operator import or_
 from typing import Any, cast
 
 from . import ops
-from ._arrays import Array, check_key, entries, kind_of, name_of, pair_of, real
+from ._arrays import Array, check_key, entries, kind_of, mapping, name_of, pair_of, real
 from .conv import Pair
 from .forms import EVAL, Layer, Mode, Op, Params
 
@@ -73,28 +73,17 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
     [[3.]] [[3. 3.]] [3.]
     """
     label = f"{name_of(op)}({', '.join(names)})" if names else name_of(op)
-    gradients = f"({', '.join(['dx', *(f'd{name}' for name in names)])})"
     takes_dx = _takes_dx(cast(Hashable, op))
-    run = op if hasattr(op, "takes") else partial(_answer, op)  # what nnfunc.op makes has been looked at
 
     def layer(params, x, mode=EVAL):
         if type(mode) is not Mode:
             _check_mode(label, mode)
         weights = _named(label, "params", names, params)
         given = settings | {"dx": mode.dx} if takes_dx else settings
-        y, back = run(x, *weights, **given)
-
-        def pullback(dy):
-            dx, *dweights = entries(label, back(dy), 1 + len(names), gradients)
-            return dx, dict(zip(names, dweights, strict=True))
-
-        return y, pullback if mode.grad else _no_pullback, {}
+        y, back = entries(op, op(x, *weights, **given), 2, "(y, pullback)")
+        return y, _by_name(label, names, back, mode), {}
 
     return _labelled(layer, label, op=op, names=names, settings=settings)
-
-
-def _answer(op: Op, *args: Any, **settings: Any) -> Any:
-    return entries(op, op(*args, **settings), 2, "(y, pullback)")
 
 
 @lru_cache(256)
@@ -108,19 +97,25 @@ def _named(label: str, what: str, names: Sequence[str], given: Mapping[str, Arra
     try:
         return [given[name] for name in names]
     except (LookupError, TypeError):
-        if not isinstance(given, Mapping):
-            raise ValueError(f"{label}: {what} is {kind_of(given)}, wanted a dict of arrays") from None
-        missing = ", ".join(name for name in names if name not in given)
+        missing = ", ".join(name for name in names if name not in mapping(label, what, given))
         raise ValueError(f"{label}: {what} has no {missing}; it has {', '.join(given) or 'no names'}") from None
+
+
+def _by_name(label: str, names: Sequence[str], back: Callable, mode: Mode) -> Callable:
+    """Return a pullback that gives the gradients of the weights by name, or, where none is wanted, refuses."""
+
+    def pullback(dy):
+        answer = back(dy)
+        if type(answer) is not tuple or len(answer) != 1 + len(names):
+            entries(label, answer, 1 + len(names), f"({', '.join(['dx', *(f'd{name}' for name in names)])})")
+        return answer[0], dict(zip(names, answer[1:], strict=True))
+
+    return pullback if mode.grad else _no_pullback
 
 
 def _check_mode(label: str, mode: Mode) -> None:
     if not isinstance(mode, Mode):
         raise ValueError(f"{label}: mode is {kind_of(mode)}, wanted a Mode, say Mode(stats, key=(seed, step)) to train")
-
-
-def _check_run(label: str, mode: Mode) -> None:
-    _check_mode(label, mode)
     if mode.key is not None:
         check_key(label, mode.key)
 
@@ -178,7 +173,7 @@ def serial(*layers: Layer) -> Layer:
     label = _label("serial", layers)
 
     def net(params, x, mode=EVAL):
-        _check_run("serial", mode)
+        _check_mode("serial", mode)
         backs: list[Callable] = []
         stats: Params = {}
         for i in range(len(layers)):
@@ -208,8 +203,7 @@ def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, d
     """Run layer `i` of several under a key of its own; if it fails, say where."""
     inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, dx)
     try:
-        answer = layers[i](params, x, inner)
-        return entries(layers[i], answer, 3, "(y, pullback, stats)")
+        return _run(layers[i], params, x, inner)
     except Exception as error:
         _note(error, layers, i, "input", x)
         raise
@@ -231,10 +225,11 @@ def _note(error: Exception, layers: Sequence[Layer], i: int, what: str, x: Any) 
     error.add_note(f"in layer {i} of {len(layers)}: {name_of(layers[i])}, {what} {shapes}")
 
 
-def _add(grads: Params, new: Params) -> None:
+def _add(grads: Params, new: Params) -> Params:
     """Add gradients to those of the same names."""
     for name, g in new.items():
         grads[name] = grads[name] + g if name in grads else g
+    return grads
 
 
 def _leaves(layer: Layer, params: Mapping[str, Array], mode: Mode = EVAL) -> Iterator[tuple[Layer, Mode]]:
@@ -254,12 +249,11 @@ def _label(kind: str, layers: Sequence[Layer]) -> str:
 
 
 def _check_layer(where: str, name: str, f: Any) -> None:
-    if hasattr(f, "names") or hasattr(f, "expand") or hasattr(f, "branches"):  # made here
+    """Refuse what is no layer: what cannot be called, a value function, an op, or a function here not yet called."""
+    twin = globals().get(name_of(f))
+    made = any(hasattr(f, fact) for fact in ("names", "expand", "branches"))
+    if made or (callable(f) and not hasattr(f, "takes") and f is not twin):
         return
-    other = hasattr(f, "takes") or getattr(f, "__module__", "") == __name__  # a value, an op, an uncalled factory
-    if callable(f) and not other:
-        return
-    twin = globals().get(name_of(f)) if other else None
     example = "" if twin is None else f", say nnfunc.layers.{name_of(f)}{'' if hasattr(twin, 'names') else '(...)'}"
     raise ValueError(f"{where}: {name} is {kind_of(f)}; wanted a layer, layer(params, x, mode){example}")
 
@@ -296,10 +290,10 @@ def fan_out(*layers: Layer) -> Layer:
     >>> print(y, pullback([[1.0, 1.0]])[0])
     [[-1.  4.]] [[1. 2.]]
     """
-    label = _label("fan_out", layers)
+    beside = _side_by_side("fan_out", layers)
 
     def layer(params, x, mode=EVAL):
-        ys, back, stats = _side_by_side(label, layers, params, (x,) * len(layers), mode)
+        ys, back, stats = beside(params, (x,) * len(layers), mode)
 
         def pullback(dys):
             dxs, grads = back(dys)
@@ -307,7 +301,7 @@ def fan_out(*layers: Layer) -> Layer:
 
         return ys, pullback, stats
 
-    return _labelled(layer, label, branches=layers)
+    return _labelled(layer, beside.__name__, branches=layers)
 
 
 def parallel(*layers: Layer) -> Layer:
@@ -341,32 +335,30 @@ def parallel(*layers: Layer) -> Layer:
     >>> print(both({}, ([[-1.0, 2.0]], [[0.0, 0.0]]))[0])
     [[0. 2.]]
     """
-    label = _label("parallel", layers)
+    return _side_by_side("parallel", layers)
+
+
+def _side_by_side(kind: str, layers: Sequence[Layer]) -> Any:
+    label = _label(kind, layers)
 
     def layer(params, xs, mode=EVAL):
+        _check_mode(label, mode)
         if not isinstance(xs, tuple) or len(xs) != len(layers):
             raise ValueError(f"{label}: the input is {kind_of(xs)}, wanted a tuple of {len(layers)}")
-        return _side_by_side(label, layers, params, xs, mode)
+        runs = [_forward(layers, i, params, x, mode, mode.dx) for i, x in enumerate(xs)]
+        backs = [back for _, back, _ in runs if mode.grad]
+        stats: Params = reduce(or_, (new for _, _, new in runs), {})
+
+        def pullback(dys):
+            if not isinstance(dys, tuple) or len(dys) != len(layers):
+                raise ValueError(f"{label}: the gradient is {kind_of(dys)}, wanted a tuple of {len(layers)}")
+            pulled = [_backward(layers, i, backs[i], dy) for i, dy in enumerate(dys)]
+            grads: Params = reduce(_add, (new for _, new in pulled), {})
+            return tuple(dx for dx, _ in pulled), grads
+
+        return tuple(y for y, _, _ in runs), pullback if mode.grad else _no_pullback, stats
 
     return _labelled(layer, label, branches=layers)
-
-
-def _side_by_side(label: str, layers: Sequence[Layer], params: Any, xs: tuple, mode: Mode) -> Any:
-    _check_run(label, mode)
-    runs = [_forward(layers, i, params, x, mode, mode.dx) for i, x in enumerate(xs)]
-    backs = [back for _, back, _ in runs if mode.grad]
-    stats: Params = reduce(or_, (new for _, _, new in runs), {})
-
-    def pullback(dys):
-        if not isinstance(dys, tuple) or len(dys) != len(layers):
-            raise ValueError(f"{label}: the gradient is {kind_of(dys)}, wanted a tuple of {len(layers)}")
-        grads: Params = {}
-        pulled = [_backward(layers, i, backs[i], dy) for i, dy in enumerate(dys)]
-        for _, new in pulled:
-            _add(grads, new)
-        return tuple(dx for dx, _ in pulled), grads
-
-    return tuple(y for y, _, _ in runs), pullback if mode.grad else _no_pullback, stats
 
 
 def _sum(a: Any, b: Any) -> Any:
@@ -408,7 +400,7 @@ def join(op: Op, **settings: Any) -> Layer:
     def together(xs):
         if not isinstance(xs, tuple):
             raise ValueError(f"{together.__name__}: the input is {kind_of(xs)}, wanted a tuple")
-        y, back = _answer(op, *xs, **settings)
+        y, back = entries(op, op(*xs, **settings), 2, "(y, pullback)")
         return y, lambda dy: (entries(op, back(dy), len(xs), f"{len(xs)} gradients"),)
 
     together.__name__ = f"join({name_of(op)})"
@@ -468,8 +460,14 @@ def conv2d(i: int | str, stride: Pair = 1, pad: Pair = 0) -> Layer:
     >>> layers.conv2d(1, pad=1).names
     ('W1', 'b1')
     """
-    stride, pad = pair_of("conv2d", "stride", stride, 1), pair_of("conv2d", "pad", pad, 0)
-    return lift(ops.conv2d, f"W{i}", f"b{i}", stride=stride, pad=pad)
+    return _windowed(ops.conv2d, f"W{i}", f"b{i}", stride=stride, pad=pad)
+
+
+def _windowed(op: Op, *names: str, **pairs: Pair) -> Layer:
+    """Lift an op that moves a window; its settings become pairs."""
+    least = {"size": 1, "stride": 1, "pad": 0}
+    settings = {name: pair_of(name_of(op), name, pair, least[name]) for name, pair in pairs.items()}
+    return lift(op, *names, **settings)
 
 
 def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
@@ -497,7 +495,7 @@ def max_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     >>> print(layers.max_pool2d(2)({}, [[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]])[0])
     [[[[5. 2.]]]]
     """
-    return _pool(ops.max_pool2d, size, stride, pad)
+    return _windowed(ops.max_pool2d, size=size, stride=size if stride is None else stride, pad=pad)
 
 
 def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
@@ -525,13 +523,7 @@ def avg_pool2d(size: Pair, stride: Pair | None = None, pad: Pair = 0) -> Layer:
     >>> print(layers.avg_pool2d(2)({}, [[[[1.0, 5.0, 2.0, 2.0], [4.0, 0.0, 2.0, 1.0]]]])[0])
     [[[[2.5  1.75]]]]
     """
-    return _pool(ops.avg_pool2d, size, stride, pad)
-
-
-def _pool(op: Op, size: Pair, stride: Pair | None, pad: Pair) -> Layer:
-    size, pad = pair_of(name_of(op), "size", size, 1), pair_of(name_of(op), "pad", pad, 0)
-    step = size if stride is None else pair_of(name_of(op), "stride", stride, 1)
-    return lift(op, size=size, stride=step, pad=pad)
+    return _windowed(ops.avg_pool2d, size=size, stride=size if stride is None else stride, pad=pad)
 
 
 def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
@@ -578,25 +570,20 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     eps = real("batch_norm", "eps", eps)
     names, observed = (f"gamma{i}", f"beta{i}"), (f"mean{i}", f"var{i}")
     label = f"batch_norm({', '.join(names)})"
+    normalized = partial(ops._batch_norm, eps=eps)
 
     def moved(old, now):
         return rho * old + (1 - rho) * now
 
     def layer(params, x, mode=EVAL):
         _check_mode(label, mode)
-        gamma, beta = _named(label, "params", names, params)
-        old = mean, var = _named(label, "mode.stats", observed, mode.stats)
+        weights = _named(label, "params", names, params)
+        old = _named(label, "mode.stats", observed, mode.stats)
         training = mode.key is not None
-        normalized = partial(ops._batch_norm, eps=eps, own=training)
-        y, back, *batch = normalized(x, gamma, beta, mean, var)
-
-        def pullback(dy):
-            dx, *dweights = back(dy)
-            return dx, dict(zip(names, dweights, strict=True))
-
-        new = dict(zip(observed, map(moved, old, batch), strict=True))
-        stats = new if training else {}
-        return y, pullback if mode.grad else _no_pullback, stats
+        y, back, *batch = normalized(x, *weights, *old, own=training)
+        new = zip(observed, map(moved, old, batch), strict=True)
+        stats = dict(new) if training else {}
+        return y, _by_name(label, names, back, mode), stats
 
     op, settings = ops.batch_norm, {"eps": eps}
     return _labelled(layer, label, op=op, names=names, settings=settings)

@@ -123,7 +123,7 @@ def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: 
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
     names, memory = mapping(where, "params", params).keys(), {slot: opt[slot] for slot in slots}
-    for kind, tree in {"gradient": grads, **memory}.items():
+    for kind, tree in [("gradient", grads), *memory.items()]:
         if mapping(where, kind, tree).keys() != names:
             lacking, extra = sorted(names - tree.keys()), sorted(tree.keys() - names)
             raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
