@@ -82,14 +82,13 @@ def _perceptrons(between: tuple[Layer, ...], *names: str) -> Any:
 
 
 def _depth(names: Collection[str]) -> tuple[int, bool]:
-    depth = sum(name[:1] == "W" for name in names) or 1
-    normalised = "gamma1" in names
-    wanted = {f"{letter}{i}" for i in range(1, depth + 1) for letter in "Wb"}
-    form = "W1, b1, W2, b2, ... without a gap"
-    if normalised:
-        wanted |= {f"{word}{i}" for i in range(1, depth) for word in ("gamma", "beta")}
-        form += ", and gamma1, beta1, ... for each hidden layer"
+    """Read off names how deep a net is and whether it normalises, or refuse a name too many or too few."""
+    depth, normalised = sum(name[:1] == "W" for name in names) or 1, "gamma1" in names
+    wanted = {f"{letter}{i}" for letter in ("W", "b") for i in range(1, depth + 1)}
+    wanted |= {f"{word}{i}" for word in ("gamma", "beta") for i in range(1, depth) if normalised}
     if {*names} != wanted:
+        form = "W1, b1, W2, b2, ... without a gap"
+        form += ", and gamma1, beta1, ... for each hidden layer" if normalised else ""
         raise ValueError(f"mlp: params has {', '.join(names) or 'no names'}; wanted {form}")
     return depth, normalised
 
@@ -378,7 +377,7 @@ def _norm(arrays: Collection[Array]) -> float:
     if squares != inf:
         return sqrt(squares)
     largest = max(float(abs(a).max()) for a in arrays if a.size)
-    return largest * sqrt(sum(float(np.square(a / largest, dtype=np.float64).sum()) for a in arrays))
+    return largest * _norm([a / largest for a in arrays])
 
 
 def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, Params]:
