@@ -572,17 +572,14 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     label = f"batch_norm({', '.join(names)})"
     normalized = partial(ops._batch_norm, eps=eps)
 
-    def moved(old, now):
-        return rho * old + (1 - rho) * now
-
     def layer(params, x, mode=EVAL):
         _check_mode(label, mode)
         weights = _named(label, "params", names, params)
         old = _named(label, "mode.stats", observed, mode.stats)
         training = mode.key is not None
         y, back, *batch = normalized(x, *weights, *old, own=training)
-        new = zip(observed, map(moved, old, batch), strict=True)
-        stats = dict(new) if training else {}
+        seen = zip(observed, old, batch, strict=True) if training else ()
+        stats = {name: rho * a + (1 - rho) * b for name, a, b in seen}
         return y, _by_name(label, names, back, mode), stats
 
     op, settings = ops.batch_norm, {"eps": eps}
