@@ -78,7 +78,7 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
     def layer(params, x, mode=EVAL):
         if type(mode) is not Mode:
             _check_mode(label, mode)
-        weights = _named(label, "params", names, params)
+        weights = names and _named(label, "params", names, params)
         given = settings | {"dx": mode.dx} if takes_dx else settings
         y, back = entries(op, op(x, *weights, **given), 2, "(y, pullback)")
         return y, _by_name(label, names, back, mode), {}
