@@ -203,7 +203,8 @@ def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, d
     """Run layer `i` of several under a key of its own; if it fails, say where."""
     inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, dx)
     try:
-        return _run(layers[i], params, x, inner)
+        answer = layers[i](params, x, inner)
+        return entries(layers[i], answer, 3, "(y, pullback, stats)")
     except Exception as error:
         _note(error, layers, i, "input", x)
         raise
