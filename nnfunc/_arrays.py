@@ -351,13 +351,17 @@ def check_key(where: str, key: Any) -> None:
     """Refuse a key that is no tuple of ints from 0 up."""
     if type(key) is tuple and {*map(type, key)} == {int} and min(key) >= 0:  # each step asks
         return
-    if not isinstance(key, tuple) or not key or not all(_is_traced(n) or (_is_whole(n) and n >= 0) for n in key):
+    if not isinstance(key, tuple) or not key or not all(_is_index(n) for n in key):
         raise ValueError(f"{where}: key is {key!r}, wanted a tuple of ints from 0 up")
 
 
-def _is_traced(n: Any) -> bool:
-    """Tell an int of another library: under a compiler nobody knows yet which."""
-    return hasattr(n, "__array_namespace__") and n.shape == () and namespace(n).isdtype(n.dtype, "integral")
+def _is_index(n: Any) -> bool:
+    return namespace(n).isdtype(n.dtype, "integral") if is_traced(n) else _is_whole(n) and n >= 0
+
+
+def is_traced(x: Any) -> bool:
+    """Tell a number of another library: while it compiles nobody knows yet which."""
+    return hasattr(x, "__array_namespace__") and not isinstance(x, (np.ndarray, np.generic)) and x.shape == ()
 
 
 def generator(key: Key) -> np.random.Generator:

@@ -1,7 +1,7 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 6."""
 
 from collections.abc import Collection, Mapping, Sequence, Set
-from functools import lru_cache
+from functools import lru_cache, reduce
 from math import inf, sqrt
 from typing import Any
 
@@ -363,15 +363,27 @@ def with_clipping(grad: Grad, max_norm: float) -> Grad:
 
     def clipped(params, x, t, mode=EVAL):
         value, grads, stats = grad(params, x, t, mode)
-        norm = _norm(grads.values())
-        shrink = 1.0 if norm <= longest else longest / norm  # a norm that is nan makes all gradients nan
+        shrink = _shrink(longest, _norm([*grads.values()]))
         return value, {name: g * shrink for name, g in grads.items()}, stats
 
     return clipped
 
 
-def _norm(arrays: Collection[Array]) -> float:
+def _shrink(longest: float, norm: Any) -> Any:
+    """Return the factor that makes a norm short enough; one that is nan makes all gradients nan."""
+    if isinstance(norm, float):
+        return 1.0 if norm <= longest else longest / norm
+    xp = namespace(norm)
+    return xp.where(norm <= longest, xp.ones_like(norm), longest / norm)
+
+
+def _norm(arrays: Sequence[Array]) -> Any:
     """Length of all numbers together, in float64 and, where their squares overflow, in units of the largest."""
+    xp = namespace(arrays[0]) if arrays else np
+    if xp is not np:
+        largest = reduce(xp.maximum, [xp.max(xp.abs(a)) for a in arrays])
+        unit = xp.where(largest > 0, largest, xp.ones_like(largest))
+        return unit * sum(xp.sum((a / unit) ** 2) for a in arrays) ** 0.5
     with np.errstate(over="ignore"):
         squares = sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays)
     if squares != inf:
@@ -408,5 +420,5 @@ def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, P
     """
     strength = real("weight_decay", "lam", lam)
     weights = {name: floating("weight_decay", name, p) for name, p in params.items() if name.startswith("W")}
-    penalty = sum((W * W).sum() for W in weights.values())
+    penalty = sum(namespace(W).sum(W * W) for W in weights.values())
     return 0.5 * strength * penalty, {name: strength * W for name, W in weights.items()}

@@ -4,13 +4,14 @@ An optimizer is a pair of pure functions, ``init(params) -> opt`` and ``step(par
 rule is written for one array; `per_array` lifts it to dicts of them.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from math import cos, pi
+from math import pi
 from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array, floating, function, kind_of, like, mapping, namespace, real, whole
+from ._arrays import Array, array, floating, function, is_traced, kind_of, like, mapping, namespace, real, whole
 from .forms import Optimizer, Params, Schedule
 
 __all__ = [
@@ -90,8 +91,8 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             for name, row in rows.items():
                 new[name] = rule(*row, lr=rate, t=t)
             params, *memory = _columns(where, slots, rows, new)
-            if t % 64 == 0:
-                memory = [_flushed(slot) for slot in memory]
+            if is_traced(t) or t % 64 == 0:
+                memory = [_flushed(slot, t) for slot in memory]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
 
         return Optimizer(init, step)
@@ -108,7 +109,7 @@ def _place(rule: Rule) -> str:
 def _schedule(where: str, lr: Rate) -> Schedule:
     """Return a rate as a function of the steps taken, whose every value is looked at."""
     if callable(lr):
-        return lambda t: real(where, f"lr({t})", lr(t))
+        return lambda t: rate if is_traced(rate := lr(t)) else real(where, f"lr({t})", rate)
     rate = real(where, "lr", lr, advice=", or a schedule, say nnfunc.cosine(0.1, steps=1000)")
     return lambda t: rate
 
@@ -161,10 +162,10 @@ def _check_shapes(where: str, kinds: Sequence[str], old: Rows, new: Rows) -> Non
                 raise ValueError(f"{where}: {name} has shape {old[name][0].shape}, its {kind} {np.shape(row[k])}")
 
 
-def _flushed(slot: Params) -> Params:
-    """Return zero for what is about to become a subnormal number, with which processors reckon slowly."""
+def _flushed(slot: Params, t: Any) -> Params:
+    """Return, every 64 steps, zero for what is about to become subnormal: with such numbers processors are slow."""
     least = {name: 1024 * namespace(a).finfo(a.dtype).smallest_normal for name, a in slot.items()}
-    return {name: a * like(abs(a) > least[name], a) for name, a in slot.items()}
+    return {name: a * like((abs(a) > least[name]) | (t % 64 != 0), a) for name, a in slot.items()}
 
 
 def sgd(lr: Rate = 0.01) -> Optimizer:
@@ -553,7 +554,7 @@ def cosine(lr: float, steps: int, last: float = 0.0) -> Schedule:
     """
     lr, last = real("cosine", "lr", lr), real("cosine", "last", last)
     steps = whole("cosine", "steps", steps, 1)
-    return lambda t: last + 0.5 * (lr - last) * (1 + cos(pi * min(t, steps) / steps))
+    return lambda t: last + 0.5 * (lr - last) * (1 + _library(t).cos(pi * _least(t, steps) / steps))
 
 
 def warm_up(lr: Rate, steps: int) -> Schedule:
@@ -582,4 +583,12 @@ def warm_up(lr: Rate, steps: int) -> Schedule:
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
     schedule, steps = _schedule("warm_up", lr), whole("warm_up", "steps", steps, 1)
-    return lambda t: min(1.0, (t + 1) / steps) * schedule(t)
+    return lambda t: _least((t + 1) / steps, 1.0) * schedule(t)
+
+
+def _least(a: Any, b: float) -> Any:
+    return namespace(a).minimum(a, b) if is_traced(a) else min(a, b)
+
+
+def _library(t: Any) -> Any:
+    return namespace(t) if is_traced(t) else math
