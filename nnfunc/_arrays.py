@@ -173,7 +173,7 @@ def way_back(where: str, answer: Any) -> Any:
     except AttributeError:
         raise ValueError(f"{where}: returned {kind_of(y)} as its value, wanted an array") from None
     if shape == () and is_loss(back):
-        return y, lambda dloss=1.0: back(one_number(where, "the gradient", dloss))
+        return y, lambda dloss=1.0: back(dloss if type(dloss) is float else one_number(where, "the gradient", dloss))
 
     def pullback(dy):
         if not (type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype):
