@@ -1,18 +1,33 @@
 r"""Networks: read a network off its parameters, predict with it, and take its gradient. Chapters 3 to 6."""
 
-from collections.abc import Collection, Mapping, Sequence, Set
-from functools import lru_cache, reduce
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from functools import lru_cache, partial, reduce
 from math import inf, sqrt
 from typing import Any
 
 import numpy as np
 
 from . import layers
-from ._arrays import Array, entries, floating, kind_of, mapping, name_of, namespace, real, rows, samples, whole
+from ._arrays import (
+    Array,
+    entries,
+    floating,
+    function,
+    kind_of,
+    mapping,
+    name_of,
+    namespace,
+    paired,
+    real,
+    rows,
+    samples,
+    whole,
+)
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
 
 __all__ = [
     "deep_convnet",
+    "in_parts",
     "mlp",
     "predict",
     "simple_convnet",
@@ -390,6 +405,77 @@ def _norm(arrays: Sequence[Array]) -> Any:
         return sqrt(squares)
     largest = max(float(abs(a).max()) for a in arrays if a.size)
     return largest * _norm([a / largest for a in arrays])
+
+
+def in_parts(grad: Grad, parts: int, map: Callable = map) -> Grad:
+    r"""Take the gradient of a batch part by part, here or wherever `map` sends the parts.
+
+    $$E = \sum_k \frac{N_k}{N} E_k, \qquad dp = \sum_k \frac{N_k}{N} dp_k$$
+
+    Python's own `map` takes one part after the other, so that a batch may be larger than the memory allows. That of a
+    pool or a cluster takes them side by side. The loss has to be a mean over the batch, as all of
+    [ops][nnfunc.ops] are but the sum of squares.
+
+    Parameters
+    ----------
+    grad, parts, map : callable, int, callable
+        What [value_and_grad][nnfunc.networks.value_and_grad] returns, the number of parts, as equal as can be, and
+        what calls a function for each entry of a list, in its order.
+
+    Returns
+    -------
+    callable
+        The same kind of function. Part k has the mode's key with k behind it. What is observed is averaged; batch
+        norm takes mean and variance of each part by itself, so its gradient is not that of the whole batch.
+
+    Raises
+    ------
+    ValueError
+        By the function, for more parts than samples, or inputs and labels of unequal number.
+
+    References
+    ----------
+    P. Goyal and others, "Accurate, large minibatch SGD", 2017, section 2.3.
+
+    Examples
+    --------
+    >>> import nnfunc as nn
+    >>> grad = nn.value_and_grad(nn.layers.affine(1), nn.ops.mean_squared_error)
+    >>> params, x, t = {"W1": [[1.0]], "b1": [0.0]}, [[1.0], [2.0], [3.0]], [[0.0], [0.0], [3.0]]
+    >>> for f in (grad, nn.in_parts(grad, 2)):
+    ...     value, grads, _ = f(params, x, t)
+    ...     print(round(float(value), 4), grads["W1"].round(4))
+    1.6667 [[3.3333]]
+    1.6667 [[3.3333]]
+    """
+    count = whole("in_parts", "parts", parts, 1)
+    function("in_parts", "grad", grad, "as of nnfunc.value_and_grad")
+    function("in_parts", "map", map, "like Python's map")
+
+    def grad_in_parts(params, x, t, mode=EVAL):
+        inputs, labels, N = paired("in_parts", x, t)
+        whole("in_parts", "parts", count, 1, N)
+        cuts = [slice(N * k // count, N * (k + 1) // count) for k in range(count)]
+        batches = [(k, rows(inputs, cut), rows(labels, cut)) for k, cut in enumerate(cuts)]
+        answers = map(partial(_part, grad, params, mode), batches)
+        return _mean(answers, [(cut.stop - cut.start) / N for cut in cuts])
+
+    return grad_in_parts
+
+
+def _part(grad: Grad, params: Params, mode: Mode, numbered: tuple[int, Any, Any]) -> Any:
+    k, x, t = numbered
+    return grad(params, x, t, mode._replace(key=mode.key and (*mode.key, k)))
+
+
+def _mean(answers: Iterable[Any], shares: Sequence[float]) -> Any:
+    """Add up losses, gradients and what was observed, each by its share; none is kept longer than that."""
+    value, grads, stats = 0.0, Params(), Params()
+    for share, (E, *found) in zip(shares, answers, strict=True):
+        value = value + share * E
+        for total, new in zip((grads, stats), found, strict=True):
+            layers._add(total, {name: share * a for name, a in new.items()})
+    return value, grads, stats
 
 
 def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, Params]:

@@ -86,6 +86,7 @@ def random_search(trial: Study, space: Mapping[str, tuple], n: int, seed: int, m
         _draw(generator((0,)), name, kind)
     trials = range(whole("random_search", "n", n))
     function("random_search", "trial", trial, "trial(settings, key)")
+    function("random_search", "map", map, "like Python's map")
     one = partial(_try, trial, space, whole("random_search", "seed", seed))
     done = [trial for _, trial in sorted(map(one, trials))]
     scores = np.array([trial.metrics.get("score", nan) for trial in done])

@@ -289,10 +289,10 @@ CASES = {
         list(itertools.islice(nn.minibatches(i.x, i.t, TWO, seed=1, replace=replace), 5)) for replace in (False, True)
     ],
     **{
-        f"networks.{wrap.__name__}": lambda i, wrap=wrap: wrap(
-            nn.value_and_grad(nn.mlp(), ops.softmax_cross_entropy), TENTH
+        f"networks.{wrap.__name__}": lambda i, wrap=wrap, setting=setting: wrap(
+            nn.value_and_grad(nn.mlp(), ops.softmax_cross_entropy), setting
         )(i.params, i.x, i.t)
-        for wrap in (nn.with_weight_decay, nn.with_clipping)
+        for wrap, setting in ((nn.with_weight_decay, TENTH), (nn.with_clipping, TENTH), (nn.in_parts, TWO))
     },
     "search.Trial": lambda i: nn.Trial({}, {}, None),
     "search.random_search": search,

@@ -405,6 +405,7 @@ CALLS = [
          for f in (nn.value_and_grad, nn.numerical_value_and_grad)),
     call(nn.with_weight_decay, learnt, grad=of(GRAD, "grad"), lam=RATE),
     call(nn.with_clipping, learnt, grad=of(GRAD, "grad"), max_norm=of(1.0, "any number", "zero")),
+    call(nn.in_parts, learnt, grad=of(GRAD, "grad"), parts=of(2, "int of no default", "zero"), map=of(map, "function")),
     call(nn.weight_decay, params=of(PARAMS, "dict", "arrays"), lam=RATE),
     # initializers
     call(nn.init_affine, rng=RNG, i=NUMBER, inputs=COUNT, outputs=COUNT, scale=SCALE, dtype=DTYPE),
