@@ -727,8 +727,8 @@ def test_two_outputs_are_predicted_in_batches(rng):
 
 # In parts
 
-SMALL = {"W1": np.arange(12.0).reshape(4, 3) / 12, "b1": np.zeros(3)}
-MANY = np.random.default_rng(3).standard_normal((11, 4)), np.arange(11) % 3
+SCORING = {"W1": np.arange(12.0).reshape(4, 3) / 12, "b1": np.zeros(3)}
+ELEVEN = np.random.default_rng(3).standard_normal((11, 4)), np.arange(11) % 3
 
 
 def gradient(*between):
@@ -738,10 +738,10 @@ def gradient(*between):
 @pytest.mark.parametrize("parts", [1, 2, 3, 11])
 @pytest.mark.parametrize(("dtype", "close"), [(np.float64, 1e-14), (np.float32, 1e-6)])
 def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(parts, dtype, close):
-    params, x = {name: p.astype(dtype) for name, p in SMALL.items()}, MANY[0].astype(dtype)
+    params, x = {name: p.astype(dtype) for name, p in SCORING.items()}, ELEVEN[0].astype(dtype)
     grad = gradient()
-    value, grads, _ = grad(params, x, MANY[1])
-    by_parts, grads_by_parts, stats = nn.in_parts(grad, parts)(params, x, MANY[1])
+    value, grads, _ = grad(params, x, ELEVEN[1])
+    by_parts, grads_by_parts, stats = nn.in_parts(grad, parts)(params, x, ELEVEN[1])
     assert by_parts.dtype == dtype
     assert abs(by_parts - value) < close
     for name, g in grads.items():
@@ -752,8 +752,8 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(parts, dtype, close
 
 def test_parts_go_where_map_sends_them():
     with ThreadPoolExecutor(2) as pool:
-        _, there, _ = nn.in_parts(gradient(), 3, map=pool.map)(SMALL, *MANY)
-    _, here, _ = nn.in_parts(gradient(), 3)(SMALL, *MANY)
+        _, there, _ = nn.in_parts(gradient(), 3, map=pool.map)(SCORING, *ELEVEN)
+    _, here, _ = nn.in_parts(gradient(), 3)(SCORING, *ELEVEN)
     assert all(np.array_equal(there[name], here[name]) for name in here), "the order of the sum is that of the parts"
 
 
@@ -766,22 +766,22 @@ def test_parts_are_taken_one_by_one_and_none_is_kept():
         assert sum(ref() is not None for ref in alive) <= 2
         return 1.0, {"b1": g}, {}
 
-    value, _, _ = nn.in_parts(counted, 5)(SMALL, *MANY)
+    value, _, _ = nn.in_parts(counted, 5)(SCORING, *ELEVEN)
     assert abs(value - 1) < 1e-15
     assert len(alive) == 5
 
 
 def test_each_part_has_a_key_and_statistics_of_its_own():
     dropped, mode = gradient(layers.dropout(0.5)), Mode({}, key=(1, 2))
-    value, _, _ = nn.in_parts(dropped, 2)(SMALL, *MANY, mode)
-    x, t = MANY
-    first = dropped(SMALL, x[:5], t[:5], Mode({}, key=(1, 2, 0)))[0]
-    second = dropped(SMALL, x[5:], t[5:], Mode({}, key=(1, 2, 1)))[0]
+    value, _, _ = nn.in_parts(dropped, 2)(SCORING, *ELEVEN, mode)
+    x, t = ELEVEN
+    first = dropped(SCORING, x[:5], t[:5], Mode({}, key=(1, 2, 0)))[0]
+    second = dropped(SCORING, x[5:], t[5:], Mode({}, key=(1, 2, 1)))[0]
     assert_allclose(value, 5 / 11 * first + 6 / 11 * second, rtol=1e-14)
 
-    params = SMALL | nn.init_batch_norm(2, 4, np.float64)
+    params = SCORING | nn.init_batch_norm(2, 4, np.float64)
     mode = Mode(nn.init_stats(params), key=(0, 0))
-    _, _, stats = nn.in_parts(gradient(layers.batch_norm(2, momentum=0.9)), 2)(params, *MANY, mode)
+    _, _, stats = nn.in_parts(gradient(layers.batch_norm(2, momentum=0.9)), 2)(params, *ELEVEN, mode)
     assert_allclose(stats["mean2"], 0.1 * x.mean(axis=0), atol=1e-14)
     within = (5 * x[:5].var(axis=0) + 6 * x[5:].var(axis=0)) / 11
     assert_allclose(stats["var2"], 0.9 + 0.1 * within, rtol=1e-12)
@@ -789,8 +789,8 @@ def test_each_part_has_a_key_and_statistics_of_its_own():
 
 def test_parts_take_tuples_of_inputs():
     grad = nn.value_and_grad(layers.serial(layers.join(nn.ops.add), layers.affine(1)), nn.ops.softmax_cross_entropy)
-    x, t = MANY
-    wanted, got = (f(SMALL, (x, x**2), t) for f in (grad, nn.in_parts(grad, 4)))
+    x, t = ELEVEN
+    wanted, got = (f(SCORING, (x, x**2), t) for f in (grad, nn.in_parts(grad, 4)))
     assert_allclose(got[1]["W1"], wanted[1]["W1"], atol=1e-14)
 
 
@@ -798,8 +798,8 @@ def test_parts_take_tuples_of_inputs():
     ("call", "message"),
     [
         (lambda: nn.in_parts(gradient(), 0), r"in_parts: parts is 0, wanted an int from 1 up"),
-        (lambda: nn.in_parts(gradient(), 12)(SMALL, *MANY), r"in_parts: parts is 12, wanted an int from 1 to 11"),
-        (lambda: nn.in_parts(gradient(), 2)(SMALL, MANY[0], MANY[1][:5]), r"in_parts: x has 11 samples, t has 5"),
+        (lambda: nn.in_parts(gradient(), 12)(SCORING, *ELEVEN), r"in_parts: parts is 12, wanted an int from 1 to 11"),
+        (lambda: nn.in_parts(gradient(), 2)(SCORING, ELEVEN[0], ELEVEN[1][:5]), r"in_parts: x has 11 samples, t has 5"),
         (lambda: nn.in_parts(3, 2), r"in_parts: grad is 3, wanted a function"),
     ],
 )
