@@ -100,13 +100,13 @@ def takes(letters: str, and_back: bool = False) -> Callable[[Callable[P, R]], Ca
 
     def decorate(formula: Callable[P, R]) -> Callable[P, R]:
         where, form = formula.__name__.strip("_"), signature(formula)
-        window, plain = _window(where, letters, [*form.parameters]), (np.ndarray,) * len(_parsed(letters))
+        window, plain = _window(where, letters, [*form.parameters]), [np.ndarray] * len(_parsed(letters))
         any_shape = [*_parsed(letters).values()] == [("...",)]
 
         @wraps(formula)
         def checked(*args, **settings):
             arrays = args[window]
-            ready = (*map(type, arrays),) == plain
+            ready = [*map(type, arrays)] == plain
             if ready:
                 ready = arrays[0].dtype.kind == "f" if any_shape else _fits(where, letters, *map(_kind, arrays))
             if not ready:
