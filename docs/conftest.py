@@ -1,7 +1,9 @@
 """Lets pytest run the book's pages as the build does."""
 
 import doctest
+import re
 import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +19,9 @@ def pytest_itemcollected(item):
     runner = getattr(item, "runner", None)
     if isinstance(runner, doctest.DocTestRunner) and not isinstance(runner._checker.check_output, _UnicodeOutputCheck):
         DoctestIgnoreUnicode()._patchTestCase(SimpleNamespace(_dt_checker=runner._checker))
+    needed = re.match(r"---\nneeds: (\w+)\n", item.path.read_text("utf-8")) if item.path.suffix == ".md" else None
+    if needed and not find_spec(needed[1]):
+        item.add_marker(pytest.mark.skip(reason=f"the page needs {needed[1]}, which is not installed"))
 
 
 @pytest.fixture(autouse=True)

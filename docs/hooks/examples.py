@@ -4,6 +4,8 @@ All fenced blocks with ``>>>`` run in order, in one namespace, under doctest; a 
 stops the build with the page and the line. A figure that a block leaves open belongs to the next line
 ``![what it shows](figure "a caption")`` (see figures.py) and is drawn there, so the code may stand in a closed
 box and the picture below it. A figure without such a line stops the build, and so does a line without a figure.
+
+A page whose front matter says ``needs: jax`` is shown as it is written where jax is not installed.
 """
 
 import contextlib
@@ -12,6 +14,7 @@ import re
 import sys
 import types
 import warnings
+from importlib.util import find_spec
 
 import figures
 import numpy as np
@@ -45,6 +48,8 @@ def on_pre_build(config):
 def on_page_markdown(markdown, page, config, files):
     if not EXAMPLE.search(markdown):
         return markdown
+    if not find_spec(getattr(page, "meta", {}).get("needs", "doctest")):
+        return PART.sub(lambda m: _shown(m) if m["fence"] and EXAMPLE.search(m["body"]) else m[0], markdown)
     source = page.file.content_string
     first_line = source[: max(source.find(markdown.strip()), 0)].count("\n")
     return run(markdown, page.file.src_uri, first_line)

@@ -56,6 +56,18 @@ def test_the_blocks_of_a_page_share_their_names_and_pages_do_not():
         examples.run(block(">>> a", "1"), "p.md")
 
 
+@pytest.mark.parametrize("needed", ["doctest", "no_such_package"])
+def test_a_page_is_shown_without_being_run_where_what_it_needs_is_missing(needed):
+    here = page("# T\n\n" + block(">>> 1 + 1  # doctest: +ELLIPSIS", "2", ">>> 1 + 1", "3"))
+    here.meta = {"needs": needed}
+    if needed == "doctest":
+        with pytest.raises(PluginError, match="Got:\n    2"):
+            examples.on_page_markdown(here.file.content_string, here, None, None)
+    else:
+        shown = examples.on_page_markdown(here.file.content_string, here, None, None)
+        assert shown == "# T\n\n```pycon\n>>> 1 + 1\n2\n>>> 1 + 1\n3\n```\n"
+
+
 def test_a_wrong_output_stops_the_build_with_page_and_line():
     text = "---\ntitle: T\n---\n\n# T\n\n" + block(">>> 1 + 1", "2", ">>> 1 + 1", "3")
     markdown = text.split("---\n", 2)[2].lstrip("\n")
