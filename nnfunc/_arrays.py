@@ -35,10 +35,19 @@ def array(where: str, name: str, x: Array) -> tuple[Array, ModuleType]:
         raise ValueError(f"{where}: {name} is no array: {error}") from error
 
 
+def numpys(where: str, name: str, x: Array) -> Array:
+    """Return `x` as NumPy's array, for what is NumPy's alone, or refuse another library's."""
+    a, xp = array(where, name, x)
+    if xp is not np:
+        library = type(a).__module__.partition(".")[0]
+        raise ValueError(f"{where}: {name} is an array of {library}, wanted one of NumPy's")
+    return a
+
+
 def samples(where: str, name: str, x: Any) -> tuple[Any, int]:
     """Return data as an array, or as a tuple of them for several inputs, and how many samples they hold."""
     inputs = [array(where, name, a)[0] for a in (x if isinstance(x, tuple) else (x,))]
-    counts = {len(a) if a.ndim else -1 for a in inputs}
+    counts = {a.shape[0] if a.ndim else -1 for a in inputs}
     if len(counts) != 1 or -1 in counts:
         raise ValueError(f"{where}: {name} has shape {', '.join(str(a.shape) for a in inputs)}; wanted (N, ...)")
     return tuple(inputs) if isinstance(x, tuple) else inputs[0], counts.pop()
@@ -56,7 +65,10 @@ def rows(x: Any, which: Any) -> Any:
     """Return some samples of an array, or of each array of a tuple; no row is out of range."""
     if isinstance(x, tuple):
         return tuple(rows(a, which) for a in x)
-    return x.take(which, axis=0, mode="clip") if isinstance(which, np.ndarray) else x[which]
+    if not isinstance(which, np.ndarray):
+        return x[which, ...]
+    xp = namespace(x)
+    return x.take(which, axis=0, mode="clip") if xp is np else xp.take(x, xp.asarray(which), axis=0)
 
 
 def namespace(x: Array) -> Any:

@@ -35,10 +35,10 @@ class _Windows(NamedTuple):
 
     def rows(self) -> list[slice]:
         """Return, for each row of the window, the rows of the image that it sees."""
-        return [slice(i, i + self.stride_h * self.out_h, self.stride_h) for i in range(self.h)]
+        return [slice(i, i + self.stride_h * (self.out_h - 1) + 1, self.stride_h) for i in range(self.h)]
 
     def columns(self) -> list[slice]:
-        return [slice(j, j + self.stride_w * self.out_w, self.stride_w) for j in range(self.w)]
+        return [slice(j, j + self.stride_w * (self.out_w - 1) + 1, self.stride_w) for j in range(self.w)]
 
     def places(self) -> list[tuple[Any, ...]]:
         """Return, for each pixel of the window, the slice of the image that it sees."""
@@ -124,7 +124,8 @@ def im2col(x: Array, filter_h: int, filter_w: int, stride: Pair = 1, pad: Pair =
     """
     win = _windows("im2col", x.shape, (filter_h, filter_w), stride, pad)
     xp, shape = namespace(x), (x.shape[0], x.shape[1] * win.h * win.w, win.out_h * win.out_w)
-    return xp.reshape(xp.asarray(_unfold(x, win), copy=True), shape)
+    seen = _unfold(x, win)
+    return xp.reshape(seen.copy() if xp is np else seen, shape)
 
 
 @takes("col (N, K, P)")
@@ -270,7 +271,7 @@ def _filtered(W_b: Array, x: Array, win: _Windows) -> Array:
     return y
 
 
-def _columns(x: Array, win: _Windows) -> Iterator[tuple[slice, Array]]:
+def _columns(x: Array, win: _Windows) -> Iterator[tuple[Any, Array]]:
     """Yield the columns of some images at a time, a megabyte that stays in the cache, below them a row of ones."""
     xp, (N, C, *_) = namespace(x), x.shape
     K, P = C * win.h * win.w, win.out_h * win.out_w
@@ -278,7 +279,7 @@ def _columns(x: Array, win: _Windows) -> Iterator[tuple[slice, Array]]:
     if xp is not np:
         ones = xp.ones((N, 1, P), dtype=x.dtype)
         col = xp.concat([xp.reshape(seen, (N, K, P)), ones], axis=1)
-        yield slice(None), col
+        yield ..., col
         return
     n = max(1, 2**20 // ((K + 1) * P * x.itemsize))
     col = np.ones((min(n, N), K + 1, P), x.dtype)
@@ -361,7 +362,7 @@ def _to_winners(dx: Array, dy: Array, x: Array, y: Array, win: _Windows) -> Arra
     """Add dy to where each window's maximum stands: among equal pixels to the first, where one is NaN to the last."""
     xp = namespace(x)
     apart = win.stride_h >= win.h and win.stride_w >= win.w
-    free = xp.ones(y.shape, dtype=bool)
+    free = xp.ones(y.shape, dtype=xp.bool)
     *_, last = places = win.places()
     for place in places:
         won = free if place is last else free & (x[place] == y)
@@ -416,7 +417,7 @@ def avg_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
 
     def pullback(dy):
         each = (*dy.shape[:2], win.h * win.w, *dy.shape[2:])
-        col = xp.broadcast_to((dy * share)[:, :, None], each)
+        col = xp.broadcast_to((dy * share)[:, :, None, :, :], each)
         return (_fold(col, x_shape, win),)
 
     return y, pullback
@@ -469,7 +470,7 @@ def _fold(col: Array, x_shape: tuple[int, ...], win: _Windows) -> Array:
     col = xp.reshape(col, (N, C, win.h * win.w, win.out_h, win.out_w))
     x = xp.zeros(win.padded(x_shape), dtype=col.dtype)
     for k, place in enumerate(win.places()):
-        x = _added(x, place, col[:, :, k])
+        x = _added(x, place, col[:, :, k, :, :])
     return x[win.inside(x_shape)]
 
 

@@ -62,7 +62,7 @@ def step(x: Array) -> np.ndarray:
     """
     _arrays.check_range("step", "x", x)
     xp = namespace(x)
-    return xp.astype(xp.asarray(x > 0), xp.int64)
+    return xp.astype(xp.asarray(x > 0), xp.asarray(0).dtype)
 
 
 @takes("x (...)")

@@ -11,7 +11,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from ._arrays import Array, array, check_some, entries, floating, generator, is_loss, kind_of, name_of, real, whole
+from . import _arrays
+from ._arrays import Array, check_some, entries, floating, generator, is_loss, kind_of, name_of, real, whole
 from .forms import Op, Params
 
 __all__ = [
@@ -65,7 +66,7 @@ def numerical_diff(f: Callable[[Any], Any], x: Array, h: float = 1e-4) -> Any:
 
 
 def _float64(where: str, name: str, x: Array) -> np.ndarray:
-    return np.array(floating(where, name, x), dtype=np.float64)
+    return np.array(floating(where, name, _arrays.numpys(where, name, x)), dtype=np.float64)
 
 
 def tangent_line(f: Callable[[Any], Any], x: float) -> Callable[[Any], Any]:
@@ -408,8 +409,8 @@ def check_vjp(op: Op, args: Sequence[Any], seed: int = 0, rtol: float = 1e-6, h:
 
 def _held(k: int, a: Any) -> Any:
     """Return an argument that cannot be written to; floats in float64."""
-    given, xp = array("check_vjp", f"argument {k}", a)
-    if xp.isdtype(given.dtype, "real floating"):
+    given = _arrays.numpys("check_vjp", f"argument {k}", a)
+    if given.dtype.kind == "f":
         return _read_only(np.array(given, dtype=np.float64))
     return _read_only(a) if isinstance(a, np.ndarray) else a
 

@@ -356,7 +356,10 @@ def _layer(where: str, rng: Any, i: int | str, s: float, shape: Shape, outputs: 
 
 
 def _floats(where: str, dtype: DTypeLike) -> np.dtype:
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError as error:
+        raise ValueError(f"{where}: dtype is {dtype!r}, wanted one of NumPy's floats, say np.float32") from error
     if kind.kind != "f":
         raise ValueError(f"{where}: dtype is {kind}, wanted floats, float32 say")
     return kind

@@ -230,7 +230,7 @@ def predict(
     size, (inputs, N) = whole("predict", "batch_size", batch_size, 1), samples("predict", "x", x)
     if not isinstance(inputs, tuple) and inputs.ndim == 1 and inputs.dtype.kind == "f":  # a row of ids is a batch
         raise ValueError(f"predict: x has shape {inputs.shape}; wanted (N, ...) to cut, one sample is x[None]")
-    batches = (rows(inputs, slice(i, i + size)) for i in range(0, max(N, 1), size))
+    batches = (rows(inputs, slice(i, min(i + size, N))) for i in range(0, max(N, 1), size))
     parts = [layers._run(net, params, batch, mode)[0] for batch in batches]
     return tuple(map(_joined, zip(*parts, strict=True))) if isinstance(parts[0], tuple) else _joined(parts)
 

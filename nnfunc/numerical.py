@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import functions, layers, ops
-from ._arrays import Array, array, class_targets, floating, real
+from ._arrays import Array, class_targets, floating, numpys, real
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
 from .gradient import numerical_gradient
 from .networks import _check_parts, _check_used, _evaluated
@@ -72,7 +72,7 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
 
     def grad(params, x, t, mode=EVAL):
         layers._check_mode("numerical_value_and_grad", mode)
-        at = {name: _wide(floating("numerical_value_and_grad", name, p)) for name, p in params.items()}
+        at = {name: floating("numerical_value_and_grad", name, _wide(p, name)) for name, p in params.items()}
         still = mode._replace(grad=False)
         scores, _, stats = layers._run(net, at, _wide(x), still)  # says where, if something does not fit
         chain: Chain = list(layers._leaves(net, at, still))
@@ -101,11 +101,11 @@ def numerical_value_and_grad(net: Layer, loss: Loss, h: float = 1e-4) -> Grad:
     return grad
 
 
-def _wide(x: Any) -> Any:
+def _wide(x: Any, name: str = "x") -> Any:
     """Return floats in float64, the one dtype for differences; ids stay ints."""
     if isinstance(x, tuple):
         return tuple(map(_wide, x))
-    a, _ = array("numerical_value_and_grad", "x", x)
+    a = numpys("numerical_value_and_grad", name, x)
     return a.astype(np.float64, copy=False) if a.dtype.kind == "f" else a
 
 

@@ -657,6 +657,6 @@ def _row_sums(x: Array) -> Array:
 
 def _expected(t: Array, log_y: Array) -> Array:
     """Sum of t log_y, in which 0 times minus infinity is 0: a class that is ruled out takes no part."""
-    xp = namespace(t)
+    xp = namespace(log_y)
     total = np.vdot(t, log_y) if xp is np else nan
     return total if total == total else xp.sum(t * xp.where(t > 0, log_y, 0.0))

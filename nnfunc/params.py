@@ -5,12 +5,13 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array, mapping
+from ._arrays import Array, array, mapping, numpys
 from .forms import Params
 
 __all__ = ["count_params", "load_params", "save_params"]
@@ -105,12 +106,13 @@ def count_params(params: Mapping[str, Array]) -> int:
     >>> nn.count_params(nn.init_mlp(0, (784, 50, 10))) == 784 * 50 + 50 + 50 * 10 + 10
     True
     """
-    return sum(int(np.size(p)) for p in mapping("count_params", "params", params).values())
+    arrays = mapping("count_params", "params", params)
+    return sum(prod(array("count_params", name, p)[0].shape) for name, p in arrays.items())
 
 
 def _save_tree(where: str, path: str | Path, tree: Mapping[str, Any]) -> None:
     """Save a dict of arrays and of such dicts; `where` names the caller in errors."""
-    arrays = {name: np.asarray(array(where, name, value)[0]) for name, value in _branches(where, tree)}
+    arrays = {name: numpys(where, name, value) for name, value in _branches(where, tree)}
     for name, a in arrays.items():
         if a.dtype.kind not in "biufc":
             raise ValueError(f"{where}: {name} is an array of dtype {a.dtype}; only numbers are saved")

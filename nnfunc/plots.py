@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, check_range, class_targets, floating, takes, whole
+from ._arrays import Array, check_range, class_targets, floating, numpys, takes, whole
 from .search import Trial
 
 __all__ = [
@@ -53,7 +53,7 @@ def smooth_curve(values: Array, window: int = 11) -> np.ndarray:
     >>> print(nn.plots.smooth_curve([0.0, 3.0, 0.0], window=3).round(3))
     [1.402 1.598 1.402]
     """
-    window = whole("smooth_curve", "window", window)
+    window, values = whole("smooth_curve", "window", window), numpys("smooth_curve", "values", values)
     if window % 2 == 0 or window > len(values):
         raise ValueError(f"smooth_curve: window is {window}, wanted an odd number up to the {len(values)} values")
     w = np.kaiser(window, 2)
@@ -86,7 +86,7 @@ def learning_curves(ax: Any, curves: Mapping[str, tuple[Array, Array]], smooth: 
     ['loss']
     """
     for name, (steps, values) in curves.items():
-        ax.plot(steps, smooth_curve(values, smooth), label=name)
+        ax.plot(numpys("learning_curves", name, steps), smooth_curve(values, smooth), label=name)
     ax.set_xlabel("step")
     if curves:
         ax.legend()
@@ -119,6 +119,7 @@ def decision_boundary(ax: Any, scores: Callable[[Array], Array], x: Array, t: Ar
     >>> len(ax.collections) >= 2
     True
     """
+    x = numpys("decision_boundary", "x", x)
     low, high = x.min(axis=0), x.max(axis=0)
     points = whole("decision_boundary", "points", points, 2)
     sides = np.linspace(low - 0.15 * (high - low), high + 0.15 * (high - low), points)
@@ -158,6 +159,7 @@ def image_grid(figure: Any, images: Array, columns: int = 10, titles: Sequence[A
     >>> len(figure.axes)
     3
     """
+    images = numpys("image_grid", "images", images)
     for i, (image, ax) in enumerate(zip(images, _panels("image_grid", figure, len(images), columns), strict=True)):
         ax.imshow(image, cmap="gray", interpolation="nearest")
         ax.set_axis_off()
@@ -187,7 +189,7 @@ def activation_histograms(figure: Any, activations: Mapping[str, Array], bins: i
     bins = whole("activation_histograms", "bins", bins, 1)
     panels = figure.subplots(1, len(activations), sharey=True, squeeze=False)[0]
     for ax, (name, z) in zip(panels, activations.items(), strict=True):
-        ax.hist(np.ravel(floating("activation_histograms", name, z)), bins)
+        ax.hist(np.ravel(floating("activation_histograms", name, numpys("activation_histograms", name, z))), bins)
         ax.set_title(name)
 
 
@@ -226,6 +228,7 @@ def confusion_matrix(ax: Any, y: Array, t: Array) -> np.ndarray:
     [[1 1]
      [0 1]]
     """
+    y = numpys("confusion_matrix", "y", y)
     check_range("confusion_matrix", "y", y)
     classes = y.shape[-1]
     label, guess = class_targets("confusion_matrix", "y", y, t).argmax(axis=-1), y.argmax(axis=-1)
@@ -267,7 +270,7 @@ def search_results(
     best = [trial for trial in trials if trial.error is None][: whole("search_results", "most", most)]
     for i, (trial, ax) in enumerate(zip(best, _panels("search_results", figure, len(best), columns), strict=True)):
         for name in curves:
-            ax.plot(trial.metrics[name], label=name)
+            ax.plot(numpys("search_results", name, trial.metrics[name]), label=name)
         ax.set(title=f"best-{i + 1}: {trial.metrics['score']:.4g}", ylim=(0, 1))
     if best and curves:
         ax.legend()

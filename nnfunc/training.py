@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, flag, function, generator, kind_of, mapping, paired, rows, whole
+from ._arrays import Array, array, flag, function, generator, kind_of, mapping, paired, rows, whole
 from .forms import Batch, Grad, Metrics, Mode, Optimizer, State, Step
 from .params import _load_tree, _save_tree
 
@@ -304,7 +304,16 @@ def history(run: Run) -> tuple[State, dict[str, tuple[np.ndarray, np.ndarray]]]:
             points.setdefault(name, []).append((last.step, value))
     if last is None:
         raise ValueError("history: the run took no step")
-    return last, {name: (np.array([k for k, _ in p]), np.array([v for _, v in p])) for name, p in points.items()}
+    return last, {name: _curve(p) for name, p in points.items()}
+
+
+def _curve(points: list[tuple[Any, Any]]) -> tuple[Array, Array]:
+    """Return the steps and values of a metric as two arrays, of the library of the last value."""
+    xp = array("history", "a metric", points[-1][1])[1]
+    steps, values = zip(*points, strict=True)
+    if xp is np:
+        return np.array(steps), np.array(values)
+    return xp.stack([*map(xp.asarray, steps)]), xp.stack([v if hasattr(v, "shape") else xp.asarray(v) for v in values])
 
 
 def progress(run: Run, steps: int, start: int = 0) -> Iterator[tuple[State, Metrics]]:

@@ -146,7 +146,7 @@ def mentioned(function):
 
 # Told once for all: arrays that do not fit the letters (at `op`), settings out of bounds (in the reference's index).
 TOLD_ONCE = {"takes", "op", "way_back", "array", "floating", "entries", "real", "whole", "flag", "pair_of", "check_key"}
-TOLD_ONCE |= {"mapping", "function", "namespace", "_shared"}
+TOLD_ONCE |= {"mapping", "function", "namespace", "numpys", "_shared"}
 TOLD_ONCE |= {"lift", "per_array"}  # and what these two say of the layers and the optimizers that they make
 
 

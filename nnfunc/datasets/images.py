@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._arrays import Array, Key, array, check_key, check_range, floating, generator, real, whole
+from .._arrays import Array, Key, check_key, check_range, floating, generator, numpys, real, whole
 
 __all__ = ["rotate", "save_image", "shift", "to_uint8"]
 
@@ -112,7 +112,7 @@ def rotate(images: Array, key: Key, degrees: float = 10.0) -> np.ndarray:
 
 def _batch(where: str, images: Array, key: Key) -> tuple[np.ndarray, np.random.Generator]:
     check_key(where, key)
-    x, _ = array(where, "images", images)
+    x = numpys(where, "images", images)
     if x.ndim != 4 or x.dtype.kind not in "biuf":
         raise ValueError(f"{where}: images has shape {x.shape} and dtype {x.dtype}, wanted numbers (N, C, H, W)")
     return x, generator(key)
@@ -142,7 +142,7 @@ def to_uint8(image: Array) -> np.ndarray:
     >>> print(nn.to_uint8([0.0, 0.5, 1.0]))
     [  0 128 255]
     """
-    given, _ = array("to_uint8", "image", image)
+    given = numpys("to_uint8", "image", image)
     grey, top = floating("to_uint8", "image", given), 1 if given.dtype.kind in "fb" else 255
     check_range("to_uint8", f"an image of {given.dtype}", grey, 0, top)
     return np.round(grey * (255 // top)).astype(np.uint8)
