@@ -228,7 +228,8 @@ def predict(
     if batch_size is None:
         return layers._run(net, params, x, mode)[0]
     size, (inputs, N) = whole("predict", "batch_size", batch_size, 1), samples("predict", "x", x)
-    if not isinstance(inputs, tuple) and inputs.ndim == 1 and inputs.dtype.kind == "f":  # a row of ids is a batch
+    one_axis = not isinstance(inputs, tuple) and inputs.ndim == 1
+    if one_axis and namespace(inputs).isdtype(inputs.dtype, "real floating"):  # a row of ids is a batch
         raise ValueError(f"predict: x has shape {inputs.shape}; wanted (N, ...) to cut, one sample is x[None]")
     batches = (rows(inputs, slice(i, min(i + size, N))) for i in range(0, max(N, 1), size))
     parts = [layers._run(net, params, batch, mode)[0] for batch in batches]

@@ -89,6 +89,12 @@ def test_every_value_and_op_is_tried():
     }
 
 
+def test_one_sample_is_no_batch_to_be_cut():
+    net, params = affine(1), {"W1": xp.asarray(W), "b1": xp.asarray(B)}
+    with pytest.raises(ValueError, match=r"^predict: x has shape \(3,\); wanted \(N, ...\) to cut, one sample is"):
+        nn.predict(net, params, xp.asarray(X[0]), batch_size=2)
+
+
 def test_a_net_learns_one_step_as_with_numpy():
     net = serial(layers.flatten, affine(1), layers.batch_norm(1), layers.tanh, layers.dropout(0.3), affine(2))
     params = nn.init_mlp(0, (3, 5, 3), batch_norm=True)
