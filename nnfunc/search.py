@@ -58,7 +58,8 @@ def random_search(trial: Study, space: Mapping[str, tuple], n: int, seed: int, m
     seed : int
         Trial i depends on the seed and on i alone.
     map : callable
-        Runs the trials, in whatever order: the built-in one, or that of a process pool or a cluster.
+        Runs the trials, in whatever order: the built-in one, or that of a process pool or a cluster. If it breaks
+        off, what it has run is kept, and the others are trials that failed.
 
     Returns
     -------
@@ -84,16 +85,25 @@ def random_search(trial: Study, space: Mapping[str, tuple], n: int, seed: int, m
     """
     for name, kind in mapping("random_search", "space", space).items():
         _draw(generator((0,)), name, kind)
-    trials = range(whole("random_search", "n", n))
+    numbers = range(whole("random_search", "n", n))
     function("random_search", "trial", trial, "trial(settings, key)")
     function("random_search", "map", map, "like Python's map")
-    one = partial(_try, trial, space, whole("random_search", "seed", seed))
-    done = [trial for _, trial in sorted(map(one, trials))]
-    scores = np.array([trial.metrics.get("score", nan) for trial in done])
-    return [done[k] for k in np.argsort(-scores, kind="stable")]  # which puts nan last
+    draw_and_try = partial(_try, space=space, seed=whole("random_search", "seed", seed))
+    done, why = dict[int, Trial](), Exception("map ended before it")
+
+    def lost(settings, key):
+        raise why
+
+    try:
+        done.update(map(partial(draw_and_try, trial), numbers))
+    except Exception as error:
+        why = error
+    trials = [done.get(i) or draw_and_try(lost, i=i)[1] for i in numbers]
+    scores = np.array([trial.metrics.get("score", nan) for trial in trials])
+    return [trials[k] for k in np.argsort(-scores, kind="stable")]  # which puts nan last
 
 
-def _try(trial: Callable, space: Mapping[str, tuple], seed: int, i: int) -> tuple[int, Trial]:
+def _try(trial: Callable, i: int, space: Mapping[str, tuple], seed: int) -> tuple[int, Trial]:
     rng = generator((seed, i))
     settings = {name: _draw(rng, name, kind) for name, kind in space.items()}
     try:
