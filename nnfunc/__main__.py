@@ -3,27 +3,32 @@
 import argparse
 import importlib.util
 import json
+import os
+import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import pairwise, takewhile
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import layers, networks, ops, optimizers
-from ._arrays import whole
+from ._arrays import check_range, whole
 from .datasets import load_mnist, read_idx
 from .forms import Metrics, State
 from .functions import accuracy, softmax
 from .initializers import init_mlp
-from .params import load_params, save_params
-from .training import checkpoints, every, fit, init_state, load_state, minibatches, progress, save_state, train_step
+from .params import _branches, _bytes, _load_tree, _replacing, _save_tree
+from .training import every, fit, init_state, load_state, minibatches, progress, train_step
 
 ACTIVATIONS = ("sigmoid", "relu", "tanh", "identity")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
-SETTINGS = ("activation", "hidden", "scale", "optimizer", "lr", "batch", "seed", "dtype", "data")
+SETTINGS = ("activation", "hidden", "scale", "optimizer", "lr", "batch", "seed", "dtype", "data", "transpose")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return read_digits(predict_parser().parse_args(argv[1:]))
         return train(train_arguments(argv))
     except KeyboardInterrupt:
-        print("nnfunc: interrupted before there was anything to save", file=sys.stderr)
+        print("nnfunc: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
         print("nnfunc:", error, *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
         return 2
 
@@ -58,6 +63,7 @@ def train_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="decides the first weights and the order of the data")
     add("--dtype", choices=("float32", "float64"), default="float32", help="precision of all numbers")
     add("--data", metavar="FOLDER", help="IDX files of another data set instead of the bundled MNIST")
+    add("--transpose", action="store_true", help="swap the images' rows and columns: EMNIST's files hold them lying")
     add("--out", metavar="FOLDER", type=Path, default=Path(), help="where params.npz, run.json and state.npz go")
     add("--resume", action="store_true", help="go on with the run in that folder, under its own settings")
     return parser
@@ -72,11 +78,11 @@ def _scale(text: str) -> str | float:
 
 
 def train_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line; a resumed run keeps the settings of its run.json, or is refused others."""
+    """Parse the command line; a resumed run keeps the settings that are in its state.npz, or is refused others."""
     parser = train_parser()
     args = parser.parse_args(argv)
     if args.resume:
-        saved = _read_run(args.out / "run.json")
+        saved = _settings(args.out / "state.npz", _load_tree("--resume", args.out / "state.npz", 2**31).get("run"))
         parser.set_defaults(**{name: saved[name] for name in SETTINGS})
         args = parser.parse_args(argv)
         if other := [name for name in SETTINGS if getattr(args, name) != saved[name]]:
@@ -84,17 +90,28 @@ def train_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _read_run(path: Path) -> dict[str, Any]:
+def _settings(file: Path, text: Any) -> dict[str, Any]:
+    """Return the settings of a run, which its files hold or, if they are old, the run.json beside them."""
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON file: {error}") from error
+        if text is None:
+            file = file.with_name("run.json")
+            text = _bytes("nnfunc", file, 2**20)
+        run = {"transpose": False} | json.loads(text)
+        for n in (run["seed"], run["batch"], *run["hidden"]):
+            whole("run", "a setting", n)
+        getattr(optimizers, OPTIMIZERS[OPTIMIZERS.index(run["optimizer"])])(lr=run["lr"])
+        named = run["activation"] in ACTIVATIONS and run["dtype"] in ("float32", "float64")
+        if not named or not isinstance(run["data"], str | None):
+            raise ValueError(f"they are {run!s:.300}")
+        return {name: run[name] for name in SETTINGS}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{file} holds no settings of a run: {error!r}") from error
 
 
 def train(args: argparse.Namespace) -> int:
     """Train, print the table, save; end a run that is interrupted with what it has learnt so far."""
     optimizer = getattr(optimizers, args.optimizer)(lr=args.lr)
-    (x, t), (x_test, t_test) = load_mnist(path=args.data)
+    (x, t), (x_test, t_test) = load_mnist(path=args.data, transpose=args.transpose)
     x, x_test = x.astype(args.dtype, copy=False), x_test.astype(args.dtype, copy=False)
     sizes = (x.shape[1], *args.hidden, 1 + int(max(t.max(), t_test.max())))
     epoch = len(x) // whole("train", "--batch", args.batch, 1, len(x))
@@ -108,40 +125,70 @@ def train(args: argparse.Namespace) -> int:
         scores = (networks.predict(net, state.params, images, batch_size=1000) for images in (x, x_test))
         return {"train": accuracy(next(scores), t), "test": accuracy(next(scores), t_test)}
 
-    bar = importlib.util.find_spec("tqdm")
-    say = importlib.import_module("tqdm").tqdm.write if bar else print  # above the bar, where there is one
+    settings = {name: getattr(args, name) for name in SETTINGS} | {"sizes": sizes}
+    text = {"run": json.dumps(settings, indent=2)}  # in each file, so that none is ever read by another run's
+
+    def keep(state: State) -> None:
+        _save_tree("train", args.out / "state.npz", state._asdict() | text)
+
     if args.resume:
         state = load_state(args.out / "state.npz")
+        shapes = [np.shape(p) for name, p in state.params.items() if name[0] == "W"]
+        opt, kept = (dict(_branches("train", memory)) for memory in (optimizer.init(state.params), state.opt))
+        if shapes != [*pairwise(sizes)] or opt.keys() != kept.keys() or state.seed != args.seed:
+            raise ValueError(f"--resume: the state in {args.out} has other sizes, optimizer or seed than its settings")
     else:
         state = init_state(optimizer, init_mlp(args.seed, sizes, args.scale, args.dtype), seed=args.seed)
         args.out.mkdir(parents=True, exist_ok=True)
-        settings = {name: getattr(args, name) for name in SETTINGS} | {"sizes": sizes}
-        save_state(args.out / "state.npz", state)  # first: what --resume finds is never another run's
-        (args.out / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
-    batches = minibatches(x, t, args.batch, seed=args.seed, start=state.step)
-    run = _numbers(fit(step, state, batches, max(0, steps - state.step), every(epoch, evaluate)))
-    run = checkpoints(run, args.out / "state.npz", epoch)
-    if bar:
-        run = progress(run, steps, state.step)
-
-    say("epoch | train acc, test acc")
-    if state.step == 0:
-        say(_row(0, evaluate(state)))
-    started, losses = time.perf_counter(), deque[float](maxlen=100)
-    try:
+        keep(state)
+    with _stops() as stops:
+        batches = takewhile(lambda _: not stops, minibatches(x, t, args.batch, seed=args.seed, start=state.step))
+        run = _numbers(fit(step, state, batches, max(0, steps - state.step), every(epoch, evaluate)))
+        if importlib.util.find_spec("tqdm"):
+            run = progress(run, steps, state.step)
+        _say("epoch | train acc, test acc")
+        if state.step == 0:
+            _say(_row(0, evaluate(state)))
+        started, losses = time.perf_counter(), deque[float](maxlen=100)
         for state, metrics in run:
             losses.append(metrics["loss"])
             if "test" in metrics:
-                say(_row(state.step // epoch, metrics))
-    except KeyboardInterrupt:
-        say(f"interrupted after step {state.step}; --resume goes on from here")
-    seconds = time.perf_counter() - started
-    save_state(args.out / "state.npz", state)
-    save_params(args.out / "params.npz", state.params)
+                keep(state)
+                _say(_row(state.step // epoch, metrics))
+        seconds = time.perf_counter() - started
+        keep(state)
+        _save_tree("train", args.out / "params.npz", state.params | text)
+        with _replacing("train", args.out / "run.json") as file:
+            file.write(f"{text['run']}\n".encode())
+    if state.step < steps:
+        _say(f"interrupted after step {state.step}; --resume goes on from here")
     last = evaluate(state)
     loss = f"{np.mean(losses):.4f}" if losses else "-"
-    print(f"loss {loss}, train acc {last['train']:.4f}, test acc {last['test']:.4f}, {seconds:.1f} s")
-    return 0 if state.step >= steps else 130
+    _say(f"loss {loss}, train acc {last['train']:.4f}, test acc {last['test']:.4f}, {seconds:.1f} s")
+    return 0 if state.step >= steps else 128 + stops[0]
+
+
+@contextmanager
+def _stops() -> Iterator[list[int]]:
+    """Collect Ctrl-C, and SIGTERM, which a cluster sends, so that what was learnt can be saved before the end."""
+    stops: list[int] = []
+    heeded = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) != signal.SIG_IGN]
+    before = [(s, signal.signal(s, lambda number, _: stops.append(number))) for s in heeded]
+    try:
+        yield stops
+    finally:
+        for s, handler in before:
+            signal.signal(s, handler)
+
+
+def _say(text: str) -> None:
+    """Print at once, above the bar if there is one; a reader who has gone, as `head -1` has, ends no run."""
+    bar = importlib.util.find_spec("tqdm")
+    try:
+        with importlib.import_module("tqdm").tqdm.external_write_mode() if bar else nullcontext():
+            print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _numbers(run: Iterable[tuple[State, Metrics]]) -> Iterator[tuple[State, Metrics]]:
@@ -165,50 +212,62 @@ def predict_parser() -> argparse.ArgumentParser:
     add("files", type=Path, nargs="+", metavar="file", help="a picture or an IDX file")
     add("--activation", choices=ACTIVATIONS, help="if there is no run.json beside the parameters")
     add("--ink", choices=("auto", "dark", "light"), default="auto", help="is the digit dark or light?")
+    add("--transpose", action="store_true", help="swap rows and columns of an IDX file's images, as for EMNIST")
     return parser
 
 
 def read_digits(args: argparse.Namespace) -> int:
     """Print the digit in each image, how probable it is, and the second guess."""
-    params = load_params(args.params)
-    beside = args.params.with_name("run.json")
-    if args.activation is None and not beside.exists():
+    params = _load_tree("predict", args.params, 2**31)
+    text, beside = params.pop("run", None), args.params.with_name("run.json")
+    if args.activation is None and text is None and not beside.exists():
         raise ValueError(f"predict: the parameters do not say the activation; there is no {beside}: give --activation")
-    net = networks.mlp(getattr(layers, args.activation or _read_run(beside)["activation"]))
+    net = networks.mlp(getattr(layers, args.activation or _settings(args.params, text)["activation"]))
     for file in args.files:
-        images = read_images(file, args.ink)
-        x = images.reshape(len(images), -1).astype(params["W1"].dtype)
-        y = softmax(networks.predict(net, params, x, batch_size=1000))
-        for i, p in enumerate(y):
-            second, first = np.argsort(p)[-2:]
-            name = f"{file}[{i}]" if len(y) > 1 else file
-            print(f"{name}: {first}  {p[first]:.1%}  (or {second}, {p[second]:.1%})")
+        images = read_images(file, args.ink, args.transpose)
+        try:
+            x = images.reshape(len(images), -1).astype(params["W1"].dtype)
+            y = softmax(networks.predict(net, params, x, batch_size=1000))
+            check_range("predict", "the scores", y)
+            for i, p in enumerate(y):
+                second, first = np.argsort(p)[-2:]
+                name = f"{file}[{i}]" if len(y) > 1 else file
+                _say(f"{name}: {first}  {p[first]:.1%}  (or {second}, {p[second]:.1%})")
+        except Exception as error:  # of any kind: under the names of weights there may be anything
+            raise ValueError(f"predict: {args.params} cannot read {file}: {error!r}") from error
     return 0
 
 
-def read_images(file: Path, ink: str = "auto") -> np.ndarray:
+def read_images(file: Path, ink: str = "auto", transpose: bool = False) -> np.ndarray:
     """Return the images of a file, (N, 28, 28) from 0 to 1, light on dark as in MNIST."""
-    if not file.read_bytes().startswith((b"\0\0", b"\x1f\x8b")):
+    if not _bytes("predict", file, 2**31).startswith((b"\0\0", b"\x1f\x8b")):
         return read_picture(file, ink)[None]
     images = read_idx(file)
     if images.ndim != 3 or images.dtype != np.uint8:
         raise ValueError(f"predict: {file} holds {images.dtype} {images.shape}, wanted images: uint8 (N, H, W)")
-    return images / np.float32(255)
+    return (images.swapaxes(1, 2) if transpose else images) / np.float32(255)
 
 
-def read_picture(file: Path, ink: str = "auto") -> np.ndarray:
+def read_picture(file: Path, ink: str = "auto", limit: int = 2**31) -> np.ndarray:
     """Return a picture as MNIST would have it: grey, light on dark, 28 x 28.
 
     A picture of another size is cut to its digit, scaled to 20 pixels on the longer side and put
-    with its centre of mass in the middle, as was done for MNIST.
+    with its centre of mass in the middle, as was done for MNIST. No more than `limit` bytes are
+    asked for to unpack it.
     """
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("predict: pictures need Pillow: pip install 'nnfunc[images]'") from error
-    with Image.open(file) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    grey = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
+    try:
+        # Of the formats that Pillow has another program draw, none.
+        with Image.open(file, formats=("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")) as opened:
+            if (size := 16 * prod(opened.size)) > limit:  # four channels, thrice, and the floats
+                raise ValueError(f"it unfolds to {size} bytes, and the limit is {limit}")
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        grey = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
+    except Exception as error:  # of any kind: each format has its own
+        raise ValueError(f"predict: {file} is no picture, or a damaged one: {error}") from error
     a = np.asarray(grey) / np.float32(255)
     border = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
     if ink == "dark" or (ink == "auto" and np.median(border) > 0.5):

@@ -403,7 +403,8 @@ def checkpoints(run: Run, path: str | Path, steps: int) -> Iterator[tuple[State,
 def save_state(path: str | Path, state: State) -> None:
     """Save a state as an ``.npz`` file, the optimizer's memory and the step included.
 
-    The file appears as a whole or not at all, and holds no pickle.
+    The file appears as a whole or not at all, and holds no pickle. Arrays and scalars of NumPy, None, bools, ints,
+    floats and texts come back as they went, and so do dicts of them, empty ones too.
 
     Parameters
     ----------
@@ -413,30 +414,35 @@ def save_state(path: str | Path, state: State) -> None:
     Raises
     ------
     ValueError
-        For what is no State, a name that is no str or holds a slash, or a value that is no array of numbers.
+        For what is no State, a name that [save_params][nnfunc.params.save_params] would refuse, or a value that would
+        not come back as it is, say a list.
+    OSError
+        If the file cannot be written, or is a folder, a pipe or a device.
 
     Examples
     --------
     >>> import os, tempfile
+    >>> import numpy as np
     >>> import nnfunc as nn
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "state.npz")
-    ...     nn.save_state(path, nn.init_state(nn.momentum(), {"W1": [1.0, 1.0]}, seed=3))
+    ...     nn.save_state(path, nn.init_state(nn.momentum(), {"W1": np.ones(2)}, seed=3))
     ...     nn.load_state(path)
     State(params={'W1': array([1., 1.])}, stats={}, opt={'t': 0, 'v': {'W1': array([0., 0.])}}, seed=3, step=0)
     """
     if not isinstance(state, State):
         raise ValueError(f"save_state: the state is {kind_of(state)}, wanted an nnfunc.State")
+    _checked("save_state", "the state", state._asdict())
     _save_tree("save_state", path, state._asdict())
 
 
-def load_state(path: str | Path) -> State:
+def load_state(path: str | Path, limit: int = 2**31) -> State:
     """Load a state that [save_state][nnfunc.training.save_state] wrote.
 
     Parameters
     ----------
-    path : path
-        The file.
+    path, limit : path, int
+        The file, and how many bytes it may have, packed or unpacked.
 
     Returns
     -------
@@ -446,9 +452,9 @@ def load_state(path: str | Path) -> State:
     Raises
     ------
     ValueError
-        If the file is damaged, holds objects, or holds no state.
-    FileNotFoundError
-        If there is none.
+        If the file is damaged, is beyond the limit, holds objects, or holds no state.
+    OSError
+        If there is no file, or it is a folder, a pipe or a device.
 
     Examples
     --------
@@ -460,13 +466,23 @@ def load_state(path: str | Path) -> State:
     ...     print(nn.load_state(path).seed)
     5
     """
-    tree = {"params": {}, "stats": {}} | _load_tree("load_state", path)  # an archive has no place for empty dicts
-    kinds = {name: dict if isinstance(v, dict) else v.shape for name, v in tree.items()}
-    if kinds != {"params": dict, "stats": dict, "opt": dict, "seed": (), "step": ()}:
-        raise ValueError(f"load_state: {path} holds {sorted(tree)}, no state; wanted {', '.join(State._fields)}")
-    opt = {name: v.item() if _is_number(v) else v for name, v in tree["opt"].items()}
-    return State(tree["params"], tree["stats"], opt, int(tree["seed"]), int(tree["step"]))
+    tree = _load_tree("load_state", path, limit)
+    tree.pop("run", None)  # the settings, which the command keeps in the same file
+    if isinstance(tree.get("seed"), np.ndarray):  # of a version that wrote all numbers as arrays, and no empty dicts
+        opt = tree.get("opt")
+        tree = {"params": {}, "stats": {}} | {name: _number(v) for name, v in tree.items()}
+        tree["opt"] = {name: _number(v) for name, v in opt.items()} if isinstance(opt, dict) else opt
+    return _checked("load_state", str(path), tree)
 
 
-def _is_number(v: Any) -> bool:
-    return isinstance(v, np.ndarray) and v.shape == () and v.dtype in ("int64", "float64")
+def _checked(where: str, name: str, tree: dict[str, Any]) -> State:
+    """Return a state of its parts, or refuse others."""
+    kinds = {part: dict if isinstance(v, Mapping) else int for part, v in tree.items()}
+    if kinds != {"params": dict, "stats": dict, "opt": dict, "seed": int, "step": int}:
+        raise ValueError(f"{where}: {name} holds {sorted(tree)}, no state; wanted {', '.join(State._fields)}")
+    numbers = {part: whole(where, f"{part} of {name}", tree[part]) for part in ("seed", "step")}
+    return State(**(tree | numbers))
+
+
+def _number(v: Any) -> Any:
+    return v.item() if isinstance(v, np.ndarray) and v.shape == () and v.dtype in ("int64", "float64") else v

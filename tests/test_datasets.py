@@ -106,7 +106,7 @@ def test_each_call_gives_arrays_of_its_own(folder, settings):
 def test_a_folder_cannot_land_in_a_switchs_place(folder):
     with pytest.raises(TypeError, match=r"takes 0 positional arguments but 1 was given"):
         nn.load_mnist(str(folder))
-    for name in ("normalize", "flatten", "one_hot_label"):
+    for name in ("normalize", "flatten", "one_hot_label", "transpose"):
         for value in (str(folder), 1, 0, None, [True]):
             with pytest.raises(ValueError, match=rf"^load_mnist: {name} is .*, wanted True or False$"):
                 nn.load_mnist(path=folder, **{name: value})
@@ -209,14 +209,14 @@ def test_no_samples_are_a_data_set_too(folder):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        (NAMES[0], images(3)[:-1], "holds 35 bytes of data, uint8 of shape (3, 4, 3) want 36"),
-        (NAMES[0], images(3) + b"\0", "holds 37 bytes of data, uint8 of shape (3, 4, 3) want 36"),
-        (NAMES[0], images(3)[:10], "has no header of an IDX file: 10 bytes from 00 00 08 03 on"),
-        (NAMES[2], b"\1" + images(2)[1:], "has no header of an IDX file: 40 bytes from 01 00 08 03 on"),
-        (NAMES[2], b"\0\0\x0a\3" + images(2)[4:], "has no header of an IDX file: 40 bytes from 00 00 0a 03"),
-        (NAMES[1], b"<!DOCTYPE html>", "has no header of an IDX file: 15 bytes from 3c 21 44 4f"),
-        (NAMES[1], b"", "has no header of an IDX file: 0 bytes"),
-        (NAMES[1], b"\0\0\x08", "has no header of an IDX file: 3 bytes from 00 00 08 on"),
+        (NAMES[0], images(3)[:-1], "35 bytes of data, uint8 of shape (3, 4, 3) want 36 of 2147483648 at most"),
+        (NAMES[0], images(3) + b"\0", "37 bytes of data, uint8 of shape (3, 4, 3) want 36 of 2147483648 at most"),
+        (NAMES[0], images(3)[:10], "there is no header in 10 bytes from 00 00 08 03 on"),
+        (NAMES[2], b"\1" + images(2)[1:], "there is no header in 40 bytes from 01 00 08 03 on"),
+        (NAMES[2], b"\0\0\x0a\3" + images(2)[4:], "there is no header in 40 bytes from 00 00 0a 03"),
+        (NAMES[1], b"<!DOCTYPE html>", "there is no header in 15 bytes from 3c 21 44 4f"),
+        (NAMES[1], b"", "there is no header in 0 bytes"),
+        (NAMES[1], b"\0\0\x08", "there is no header in 3 bytes from 00 00 08 on"),
         (NAMES[0], labels([2, 0, 1]), "holds uint8 of shape (3,), wanted uint8 with 3 axes"),
         (NAMES[3], images(2), "holds uint8 of shape (2, 4, 3), wanted uint8 with 1 axes"),
         (NAMES[1], idx([2, 0, 1], (3,), 0x0C), "holds int32 of shape (3,), wanted uint8 with 1 axes"),
@@ -226,7 +226,8 @@ def test_a_damaged_or_mislabelled_file_is_named(folder, name, data, message, pac
     (folder / name).write_bytes(pack(data))
     with pytest.raises(ValueError) as error:  # noqa: PT011 (the message is compared)
         nn.load_mnist(path=folder)
-    assert re.match(rf"(load_mnist|read_idx): {re.escape(str(folder / name))} {re.escape(message)}", str(error.value))
+    damaged = f"read_idx: {folder / name} is no IDX file, or a damaged one: "
+    assert str(error.value).startswith((damaged + message, f"load_mnist: {folder / name} {message}"))
 
 
 def test_images_and_labels_are_as_many(folder):
@@ -256,9 +257,9 @@ def test_a_damaged_gzip_file_is_named(folder, damage):
             "not deflated": packed[:10] + b"\xff" * 30,
         }[damage]
     )
-    with pytest.raises(ValueError, match=rf"^read_idx: {re.escape(str(file))} is a damaged gzip file: "):
+    with pytest.raises(ValueError, match=rf"^read_idx: {re.escape(str(file))} is no IDX file, or a damaged one: "):
         nn.load_mnist(path=folder)
-    with pytest.raises(ValueError, match="is a damaged gzip file"):
+    with pytest.raises(ValueError, match="is no IDX file, or a damaged one: "):
         nn.read_idx(file)
 
 
@@ -313,7 +314,7 @@ def test_any_number_of_axes_is_read(tmp_path):
 def test_a_header_of_absurd_sizes_is_refused_without_making_the_array(tmp_path):
     file = tmp_path / "data"
     file.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1))
-    with pytest.raises(ValueError, match=f"holds 0 bytes of data, uint8 of shape .* want {(2**32 - 1) ** 3}$"):
+    with pytest.raises(ValueError, match=f"0 bytes of data, uint8 of shape .* want {(2**32 - 1) ** 3} of"):
         nn.read_idx(file)
 
 

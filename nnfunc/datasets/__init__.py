@@ -2,8 +2,9 @@ r"""Data: MNIST, which comes with the package, files in its format, and two toy 
 
 import gzip
 import hashlib
+import io
 import re
-import zlib
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from .._arrays import Array, flag, paired, real, rows, whole
 from ..functions import one_hot
 from ..initializers import _shared
+from ..params import _bytes
 from .images import rotate, save_image, shift, to_uint8
 
 __all__ = [
@@ -41,7 +43,12 @@ _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0
 
 
 def load_mnist(
-    *, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, path: str | Path | None = None
+    *,
+    normalize: bool = True,
+    flatten: bool = True,
+    one_hot_label: bool = False,
+    path: str | Path | None = None,
+    transpose: bool = False,
 ) -> tuple[Split, Split]:
     r"""Images of handwritten digits and their labels: 60,000 to learn from, 10,000 to test on.
 
@@ -56,6 +63,9 @@ def load_mnist(
         Labels as one-hot rows (N, 10) in float32; if not, int64 (N,).
     path : path, optional
         A folder with the four IDX files of a data set, plain or gzipped.
+    transpose : bool
+        Whether rows and columns are to be swapped. The files of EMNIST hold each image lying on its side; with this
+        its letters stand upright, as MNIST's digits do.
 
     Returns
     -------
@@ -81,13 +91,14 @@ def load_mnist(
     >>> print(t_train[:10])
     [5 0 4 1 9 2 1 3 1 4]
     """
-    switches = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
-    normalize, flatten, one_hot_label = (flag("load_mnist", name, value) for name, value in switches.items())
+    switches = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label, "transpose": transpose}
+    normalize, flatten, one_hot_label, transpose = (flag("load_mnist", name, v) for name, v in switches.items())
     folder = Path(__file__).parent / "mnist" if path is None else Path(path)
     train, test = (_half(folder, half, path is None) for half in ("train", "test"))
     classes = 1 + max(int(t.max(initial=0)) for _, t in (train, test))
 
     def finished(x, t):
+        x = x.swapaxes(1, 2).copy() if transpose else x
         x = x / np.float32(255) if normalize else x
         x = x.reshape(len(x), prod(x.shape[1:])) if flatten else x[:, None]
         return x, one_hot(t, classes) if one_hot_label else t.astype(np.int64)
@@ -106,9 +117,10 @@ def _half(folder: Path, half: str, check: bool) -> Split:
 def _only(folder: Path, half: str, kind: str, ndim: int, check: bool) -> np.ndarray:
     """Return what the one file of a kind holds."""
     names = rf"(.*-)?({half}|{'t10k' if half == 'test' else half})-{kind}[-.]idx[13](-ubyte)?(\.gz)?"
-    found = [file for file in sorted(folder.glob("*")) if re.fullmatch(names, file.name)]
+    named = [file for file in sorted(folder.glob("*")) if re.fullmatch(names, file.name)]
+    found = [file for file in named if not file.is_dir()]
     if len(found) != 1:
-        files = ", ".join(file.name for file in found) or "no such file"
+        files = ", ".join(f"{file.name}{'/' * file.is_dir()}" for file in found or named) or "no such file"
         raise ValueError(f"load_mnist: {folder} must hold one file for the {half} {kind}, found {files}")
     a = _read(found[0], check)
     if a.ndim != ndim or a.dtype != np.uint8:
@@ -116,7 +128,7 @@ def _only(folder: Path, half: str, kind: str, ndim: int, check: bool) -> np.ndar
     return a
 
 
-def read_idx(path: str | Path) -> np.ndarray:
+def read_idx(path: str | Path, limit: int = 2**31) -> np.ndarray:
     r"""Read an IDX file, the format of MNIST, plain or gzipped.
 
     Four bytes say 0, 0, the type and how many axes there are; the shape follows, then the data. All numbers are
@@ -124,8 +136,8 @@ def read_idx(path: str | Path) -> np.ndarray:
 
     Parameters
     ----------
-    path : path
-        The file.
+    path, limit : path, int
+        The file, and how many bytes it may have, packed or unpacked.
 
     Returns
     -------
@@ -135,7 +147,9 @@ def read_idx(path: str | Path) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the file is no IDX file, or its data are fewer or more than its header says.
+        If the file is no IDX file, is damaged or beyond the limit, or its data are fewer or more than its header says.
+    OSError
+        If there is no file, or it is a folder, a pipe or a device.
 
     References
     ----------
@@ -152,26 +166,30 @@ def read_idx(path: str | Path) -> np.ndarray:
     ...     print(nn.read_idx(path))
     [7 2 1]
     """
-    return _read(Path(path))
+    return _read(Path(path), limit=limit)
 
 
-def _read(file: Path, check: bool = False) -> np.ndarray:
-    raw = file.read_bytes()
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"read_idx: {file} is a damaged gzip file: {error}") from error
+def _read(file: Path, check: bool = False, limit: int = 2**31) -> np.ndarray:
+    raw = _bytes("read_idx", file, limit)
+    stream: Any = gzip.GzipFile(fileobj=io.BytesIO(raw)) if raw.startswith(b"\x1f\x8b") else io.BytesIO(raw)
+    chunks = iter(lambda: stream.read(2**20), b"")
+    try:
+        raw = next(chunks, b"")  # and no more than its header wants, whatever it unfolds to
+        if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES or len(raw) < 4 + 4 * raw[3]:
+            raise ValueError(f"there is no header in {len(raw)} bytes from {raw[:4].hex(' ')} on")
+        dtype, start = np.dtype(_IDX_TYPES[raw[2]]), 4 + 4 * raw[3]
+        shape = tuple(np.frombuffer(raw[4:start], ">u4").tolist())
+        wanted = prod(shape) * dtype.itemsize
+        raw = b"".join([raw, *islice(chunks, 1 + wanted // 2**20 if wanted <= limit else 0)])
+        if wanted > limit or len(raw) - start != wanted:
+            form = f"{dtype.name} of shape {shape} want {wanted} of {limit} at most"
+            raise ValueError(f"{len(raw) - start} bytes of data, {form}")
+        a = np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    except Exception as error:  # of any kind: who knows what gzip and NumPy may stumble over
+        raise ValueError(f"read_idx: {file} is no IDX file, or a damaged one: {error}") from error
     if check and hashlib.sha256(raw).hexdigest() != _SHA256[file.name.removesuffix(".gz")]:
         raise ValueError(f"load_mnist: {file} has not the sha256 of the original; install the package again")
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES or len(raw) < 4 + 4 * raw[3]:
-        raise ValueError(f"read_idx: {file} has no header of an IDX file: {len(raw)} bytes from {raw[:4].hex(' ')} on")
-    dtype, start = np.dtype(_IDX_TYPES[raw[2]]), 4 + 4 * raw[3]
-    shape = tuple(np.frombuffer(raw[4:start], ">u4").tolist())
-    held, wanted = len(raw) - start, prod(shape) * dtype.itemsize
-    if held != wanted:
-        raise ValueError(f"read_idx: {file} holds {held} bytes of data, {dtype.name} of shape {shape} want {wanted}")
-    return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    return a
 
 
 def xor() -> Split:
