@@ -186,7 +186,7 @@ def test_pytorch_reads_what_numpy_wrote():
 # ONNX
 
 IMAGES = layers.serial(
-    layers.serial(layers.conv2d(1, stride=(1, 2), pad=(2, 1)), layers.batch_norm(1), layers.tanh),
+    layers.serial(layers.conv2d(1, stride=(1, 2), pad=(2, 1)), layers.batch_norm(1, eps=0.1), layers.tanh),
     layers.max_pool2d((2, 3), stride=(2, 1), pad=(0, 1)),
     layers.dropout(0.5),
     layers.serial(layers.serial(layers.avg_pool2d(3, stride=2, pad=1), layers.flatten), layers.affine(2)),
