@@ -19,6 +19,7 @@ Shape = tuple[int, ...]
 P = ParamSpec("P")
 R = TypeVar("R")
 _kind = attrgetter("shape", "dtype")
+SINGLE_UP = "fdg"  # NumPy's letters for floats of single precision and more
 
 
 def array(where: str, name: str, x: Array) -> tuple[Array, ModuleType]:
@@ -108,7 +109,10 @@ def like(x: Array, y: Array) -> Array:
 
 
 def takes(letters: str, and_back: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function have its arrays as floats that fit the letters: the first half of `op`."""
+    """Let a function have its arrays as floats that fit the letters: the first half of `op`.
+
+    What comes in half precision alone is computed in single, and goes back in half: sums of it would overflow.
+    """
 
     def decorate(formula: Callable[P, R]) -> Callable[P, R]:
         where, form = formula.__name__.strip("_"), signature(formula)
@@ -118,12 +122,14 @@ def takes(letters: str, and_back: bool = False) -> Callable[[Callable[P, R]], Ca
         @wraps(formula)
         def checked(*args, **settings):
             arrays = args[window]
-            ready = [*map(type, arrays)] == plain
+            ready, half = [*map(type, arrays)] == plain, None
             if ready:
-                ready = arrays[0].dtype.kind == "f" if any_shape else _fits(where, letters, *map(_kind, arrays))
+                ready = arrays[0].dtype.char in SINGLE_UP if any_shape else _fits(where, letters, *map(_kind, arrays))
             if not ready:
-                args, settings = _brought(where, letters, form, formula, args, settings)
+                args, settings, half = _brought(where, letters, form, formula, args, settings)
             answer = formula(*args, **settings)
+            if half is not None:
+                answer = _halved(answer, half)
             return way_back(where, answer) if and_back else answer
 
         checked.__dict__["takes"] = letters
@@ -234,11 +240,14 @@ def _window(where: str, letters: str, parameters: list[str]) -> slice:
 def _fits(where: str, letters: str, *kinds: tuple[Shape, Any]) -> bool:
     """Refuse shapes that do not fit; say whether all are floats. A step asks the same again and again."""
     _bind(where, letters, dict(zip(_parsed(letters), (shape for shape, _ in kinds), strict=True)))
-    return all(dtype.kind == "f" for _, dtype in kinds)
+    return all(dtype.char in SINGLE_UP for _, dtype in kinds)
 
 
-def _brought(where: str, letters: str, form: Signature, formula: Callable, args: Any, settings: Any) -> tuple[Any, Any]:
-    """Return the arguments of a call, the named arrays as floats that fit; one whose default is None may lack."""
+def _brought(where: str, letters: str, form: Signature, formula: Callable, args: Any, settings: Any) -> Any:
+    """Return the arguments of a call, the named arrays as floats that fit; one whose default is None may lack.
+
+    Behind them stands the dtype that the answer is to have, if all these arrays had half precision.
+    """
     try:
         call = form.bind(*args, **settings)
     except TypeError:
@@ -248,9 +257,33 @@ def _brought(where: str, letters: str, form: Signature, formula: Callable, args:
     absent = [name for name, p in form.parameters.items() if p.default is None and given.get(name) is None]
     arrays = {name: array(where, name, given[name])[0] for name in _parsed(letters) if name not in absent}
     dtype = next((a.dtype for a in arrays.values() if namespace(a).isdtype(a.dtype, "real floating")), np.float64)
-    given |= {name: floating(where, name, a, dtype) for name, a in arrays.items()}
+    arrays = {name: floating(where, name, a, dtype) for name, a in arrays.items()}
     _bind(where, letters, {name: tuple(a.shape) for name, a in arrays.items()})
-    return call.args, call.kwargs
+    given |= {name: single(a) for name, a in arrays.items()}
+    return call.args, call.kwargs, dtype if all(is_half(a) for a in arrays.values()) else None
+
+
+def is_half(x: Array) -> bool:
+    """Tell half precision by its two bytes."""
+    return getattr(x.dtype, "itemsize", 8) == 2
+
+
+def single(x: Array) -> Array:
+    """Return numbers of half precision in single, and others as they are."""
+    xp = namespace(x)
+    return xp.astype(x, xp.float32) if is_half(x) else x
+
+
+def _halved(answer: Any, half: Any) -> Any:
+    """Return in half precision what was computed in single; a pullback takes and gives it, too."""
+    if isinstance(answer, tuple):
+        return tuple(_halved(part, half) for part in answer)
+    if callable(answer):
+        back = lambda dy: _halved(answer(single(dy)), half)
+        return (lambda dloss=1.0: _halved(answer(dloss), half)) if is_loss(answer) else back
+    xp = namespace(answer) if hasattr(answer, "dtype") else None
+    with np.errstate(over="ignore"):  # what is too large for half precision is rightly infinite in it
+        return xp.astype(xp.asarray(answer), half)[()] if xp and answer.dtype == xp.float32 else answer
 
 
 def _bind(where: str, letters: str, shapes: dict[str, Shape]) -> None:

@@ -21,6 +21,7 @@ from ._arrays import (
     real,
     rows,
     samples,
+    single,
     whole,
 )
 from .forms import EVAL, Grad, Layer, Loss, Mode, Params
@@ -399,7 +400,7 @@ def _norm(arrays: Sequence[Array]) -> Any:
     if xp is not np:
         largest = reduce(xp.maximum, [xp.max(xp.abs(a)) for a in arrays])
         unit = xp.where(largest > 0, largest, xp.ones_like(largest))
-        return unit * sum(xp.sum((a / unit) ** 2) for a in arrays) ** 0.5
+        return unit * sum(xp.sum(single(a / unit) ** 2) for a in arrays) ** 0.5
     with np.errstate(over="ignore"):
         squares = sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays)
     if squares != inf:
@@ -507,5 +508,5 @@ def weight_decay(params: Mapping[str, Array], lam: float) -> tuple[np.ndarray, P
     """
     strength = real("weight_decay", "lam", lam)
     weights = {name: floating("weight_decay", name, p) for name, p in params.items() if name.startswith("W")}
-    penalty = sum(namespace(W).sum(W * W) for W in weights.values())
+    penalty = sum(namespace(W).sum(single(W) ** 2) for W in weights.values())
     return 0.5 * strength * penalty, {name: strength * W for name, W in weights.items()}

@@ -371,7 +371,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[
     $$\mu = \frac1m \sum x, \quad \sigma^2 = \frac1m \sum (x - \mu)^2, \quad
     \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \quad y = \gamma \hat x + \beta$$
 
-    The gradient passes through mean and variance too:
+    The gradient passes through mean and variance too. The code has $c = x - \mu$ and $s$, the root:
 
     $$d\gamma = \sum dy\, \hat x, \quad d\beta = \sum dy, \quad
     dx = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}} \Bigl( dy - \frac{d\beta}{m} - \hat x\, \frac{d\gamma}{m} \Bigr)$$
@@ -420,19 +420,20 @@ def _batch_norm(x, gamma, beta, mean, var, eps, own):
     if own:
         _arrays.check_spread("batch_norm", x.shape, m)
         mean = _sums(x) / m
-    x_hat = x - each(mean)
+    c = x - each(mean)
     if own:
-        var = _sums(x_hat * x_hat) / m
-    scale = 1 / (var + eps) ** 0.5
-    x_hat *= each(scale)
-    y = x_hat * each(gamma) + each(beta)
+        var = _sums(c * c) / m
+    s = (var + eps) ** 0.5
+    slope = gamma / s
+    y = c * each(slope) + each(beta)
 
     def pullback(dy):
-        dgamma, dbeta = _sums(dy * x_hat), _sums(dy)
+        dgamma, dbeta = _sums(dy * c) / s, _sums(dy)
+        dx = dy * each(slope)
         if own:
-            dy = dy - x_hat * each(dgamma / m)
-            dy -= each(dbeta / m)
-        return dy * each(gamma * scale), dgamma, dbeta
+            dx -= c * each(slope * dgamma / (s * m))
+            dx -= each(slope * dbeta / m)
+        return dx, dgamma, dbeta
 
     return *_arrays.way_back("batch_norm", (y, pullback)), mean, var
 
@@ -563,7 +564,8 @@ def sigmoid_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     xp, t = namespace(z), like(t, z)
     _arrays.check_some("sigmoid_cross_entropy", "z", z)
     _arrays.check_range("sigmoid_cross_entropy", "t", t, 0, 1)
-    loss = xp.mean(xp.maximum(z, 0.0) - z * t + xp.log1p(xp.exp(-xp.abs(z))))
+    wrong, size = xp.where(z > 0, 1 - t, t), xp.abs(z)  # infinite scores may be right
+    loss = xp.mean(wrong * xp.where(wrong > 0, size, 0.0) + xp.log1p(xp.exp(-size)))
     return loss, lambda dloss=1.0: ((functions.sigmoid(z) - t) * (dloss / prod(z.shape)),)
 
 

@@ -11,7 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, array, floating, function, is_traced, kind_of, like, mapping, namespace, real, whole
+from ._arrays import (
+    SINGLE_UP,
+    Array,
+    array,
+    floating,
+    function,
+    is_half,
+    is_traced,
+    kind_of,
+    like,
+    mapping,
+    namespace,
+    real,
+    whole,
+)
 from .forms import Optimizer, Params, Schedule
 
 __all__ = [
@@ -115,7 +129,7 @@ def _schedule(where: str, lr: Rate) -> Schedule:
 
 
 def _zeros(where: str, params: Mapping[str, Array]) -> dict[str, Array]:
-    floats = {name: floating(where, name, p) for name, p in mapping(where, "params", params).items()}
+    floats = {name: _weights(where, name, p) for name, p in mapping(where, "params", params).items()}
     return {name: namespace(p).zeros_like(p) for name, p in floats.items()}
 
 
@@ -138,10 +152,18 @@ def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: 
 
 def _floats(where: str, name: str, p: Any, g: Any) -> list[Any]:
     """Return a parameter and its gradient as arrays of one dtype."""
-    if type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.kind == "f":  # each step asks
+    if type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.char in SINGLE_UP:  # each step asks
         return [p, g]
-    p = floating(where, name, p)
+    p = _weights(where, name, p)
     return [p, like(floating(where, f"the gradient of {name}", g, p.dtype), p)]
+
+
+def _weights(where: str, name: str, p: Any) -> Array:
+    """Return a parameter as floats, or refuse half precision: most of its steps would be lost in rounding."""
+    p = floating(where, name, p)
+    if is_half(p):
+        raise ValueError(f"{where}: {name} has dtype {p.dtype}; steps are smaller than it can hold, wanted float32 up")
+    return p
 
 
 def _columns(where: str, slots: tuple[str, ...], old: Rows, new: Rows) -> list[Params]:

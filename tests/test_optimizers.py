@@ -212,11 +212,24 @@ def test_other_numpy_settings_widen_nothing(name):
 @pytest.mark.parametrize("name", RULES)
 def test_the_parameters_dtype_is_kept_whatever_the_gradients_is(name):
     optimizer = getattr(nn, name)(**SETTINGS[name])
-    for dtype in (np.float16, np.float32, np.float64):
+    for dtype in (np.float32, np.float64, np.longdouble):
         for other in (np.float32, np.float64, np.int64):
             points, opt = walk(optimizer, {"W": np.ones(3, dtype)}, [{"W": np.full(3, 1.5).astype(other)}] * 3)
             assert points[-1]["W"].dtype == dtype
             assert all(opt[slot]["W"].dtype == dtype for slot in SLOTS[name])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_half_precision_is_refused_by_name_since_its_steps_would_be_lost(name):
+    optimizer, half = getattr(nn, name)(**SETTINGS[name]), {"W": np.ones(3, np.float16)}
+    opt = optimizer.init({"W": np.ones(3, np.float32)})
+    with pytest.raises(ValueError, match=r"W has dtype float16; .* wanted float32 up"):
+        optimizer.step(half, {"W": np.ones(3)}, opt)
+    params, _ = optimizer.step({"W": np.ones(3, np.float32)}, half, opt)
+    assert params["W"].dtype == np.float32
+    if SLOTS[name]:
+        with pytest.raises(ValueError, match="W has dtype float16"):
+            optimizer.init(half)
 
 
 @pytest.mark.parametrize("name", RULES)
