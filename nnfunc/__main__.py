@@ -28,12 +28,13 @@ from .training import every, fit, init_state, load_state, minibatches, progress,
 
 ACTIVATIONS = ("sigmoid", "relu", "tanh", "identity")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+DTYPES = ("float32", "float64")
 SETTINGS = ("activation", "hidden", "scale", "optimizer", "lr", "batch", "seed", "dtype", "data", "transpose")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    own, argv = argv is None, list(sys.argv[1:] if argv is None else argv)
     try:
         if argv[:1] == ["predict"]:
             return read_digits(predict_parser().parse_args(argv[1:]))
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
         print("nnfunc:", error, *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
         return 2
+    finally:
+        if own:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second of two Ctrl-C has nothing to stop any more
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -61,7 +65,7 @@ def train_parser() -> argparse.ArgumentParser:
     length.add_argument("--steps", type=int, default=10_000, help="how many batches to learn from")
     length.add_argument("--epochs", type=int, help="the same in rounds through the data")
     add("--seed", type=int, default=0, help="decides the first weights and the order of the data")
-    add("--dtype", choices=("float32", "float64"), default="float32", help="precision of all numbers")
+    add("--dtype", choices=DTYPES, default="float32", help="precision of all numbers")
     add("--data", metavar="FOLDER", help="IDX files of another data set instead of the bundled MNIST")
     add("--transpose", action="store_true", help="swap the images' rows and columns: EMNIST's files hold them lying")
     add("--out", metavar="FOLDER", type=Path, default=Path(), help="where params.npz, run.json and state.npz go")
@@ -93,15 +97,13 @@ def train_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def _settings(file: Path, text: Any) -> dict[str, Any]:
     """Return the settings of a run, which its files hold or, if they are old, the run.json beside them."""
     try:
-        if text is None:
-            file = file.with_name("run.json")
-            text = _bytes("nnfunc", file, 2**20)
+        text = _bytes("run", file := file.with_name("run.json"), 2**20) if text is None else text
         run = {"transpose": False} | json.loads(text)
         for n in (run["seed"], run["batch"], *run["hidden"]):
             whole("run", "a setting", n)
         getattr(optimizers, OPTIMIZERS[OPTIMIZERS.index(run["optimizer"])])(lr=run["lr"])
-        named = run["activation"] in ACTIVATIONS and run["dtype"] in ("float32", "float64")
-        if not named or not isinstance(run["data"], str | None):
+        fits = run["activation"] in ACTIVATIONS and run["dtype"] in DTYPES and isinstance(run["data"], str | None)
+        if not fits:
             raise ValueError(f"they are {run!s:.300}")
         return {name: run[name] for name in SETTINGS}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -125,12 +127,9 @@ def train(args: argparse.Namespace) -> int:
         scores = (networks.predict(net, state.params, images, batch_size=1000) for images in (x, x_test))
         return {"train": accuracy(next(scores), t), "test": accuracy(next(scores), t_test)}
 
-    settings = {name: getattr(args, name) for name in SETTINGS} | {"sizes": sizes}
-    text = {"run": json.dumps(settings, indent=2)}  # in each file, so that none is ever read by another run's
-
-    def keep(state: State) -> None:
-        _save_tree("train", args.out / "state.npz", state._asdict() | text)
-
+    # In each file, so that none is ever read with the settings of another run.
+    text = {"run": json.dumps({name: getattr(args, name) for name in SETTINGS} | {"sizes": sizes}, indent=2)}
+    keep = lambda state: _save_tree("train", args.out / "state.npz", state._asdict() | text)
     if args.resume:
         state = load_state(args.out / "state.npz")
         shapes = [np.shape(p) for name, p in state.params.items() if name[0] == "W"]

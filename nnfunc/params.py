@@ -165,7 +165,7 @@ def _load_tree(where: str, path: str | Path, limit: int) -> dict[str, Any]:
                 value = kind[0] if isinstance(kind, list) else _array(held(f"{name}.npy"))
                 inner[leaf] = value if isinstance(kind, list) or kind == "ndarray" else value[()]
     except Exception as error:  # of any kind: who knows what zipfile, JSON and NumPy may stumble over
-        raise ValueError(f"{where}: {path} is no archive of arrays, or a damaged one: {error!r}") from error
+        raise ValueError(f"{where}: {path} is no archive of arrays, or a damaged one: {error}") from error
     return tree
 
 
