@@ -6,6 +6,9 @@ law by right stands beside it with the reason, and must break it.
 
 import pickle
 import random
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -313,6 +316,37 @@ def test_a_value_of_a_batch_is_that_of_each_sample_alone(name, sizes):
         close(OF_ALL.get(name.rpartition(".")[2], np.asarray)(alone), together)
 
 
+# Rows of a batch, however the batch is laid out
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3), st.integers(2, 4), st.integers(0, 999), st.booleans())
+def test_a_loss_of_several_axes_is_the_mean_over_all_their_rows(axes, C, seed, soft):
+    """Of (N, T, C) scores, too: one for each place of each sequence."""
+    rng = np.random.default_rng(seed)
+    z, t = rng.standard_normal((*axes, C)), rng.integers(C, size=axes)
+    t = nn.softmax(rng.standard_normal(z.shape)) if soft else t
+    rows, labels = z.reshape(-1, C), t.reshape(-1, C) if soft else t.ravel()
+    (loss, pullback), (rows_loss, rows_pullback) = (ops.softmax_cross_entropy(*a) for a in ((z, t), (rows, labels)))
+    close(loss, rows_loss)
+    alone = [ops.softmax_cross_entropy(z[None], t[None])[0] for z, t in zip(rows, labels, strict=True)]
+    close(rows_loss, np.mean(alone))
+    close(pullback()[0].reshape(-1, C), rows_pullback()[0])
+    y = nn.softmax(z)
+    close(nn.cross_entropy_error(y, t), nn.cross_entropy_error(y.reshape(-1, C), labels))
+    close(nn.accuracy(z, t), nn.accuracy(rows, labels))
+
+
+@pytest.mark.parametrize("off", [[5e-4, 4e-4], [-5e-4, -4e-4], [-9e-4, 9e-4], [1.1e-3, 0], [0, -1.1e-3], [-2e-3, 2e-3]])
+def test_rows_are_probabilities_within_a_thousandth(off):
+    """Their sum, and no entry further below zero: what float16 rounds passes, and no scores."""
+    rows = np.array([[0.5, 0.5 + off[1], off[0]], [0.0, 0.0, 1.0]])
+    right = max(abs(sum(off)), -min(off)) < 1e-3
+    with nullcontext() if right else pytest.raises(ValueError, match=r"the rows of t sum to"):
+        assert np.isfinite(ops.softmax_cross_entropy(np.zeros((2, 3)), rows)[0])
+    with nullcontext() if right else pytest.raises(ValueError, match=r"the rows of y sum to"):
+        assert np.isfinite(nn.cross_entropy_error(rows, [0, 2]))
+
+
 # What observes, observes a batch in any order alike
 
 
@@ -511,3 +545,97 @@ def test_one_step_on_all_is_the_steps_on_the_parts(name, case, cut):
 def test_adamw_tells_a_weight_by_its_name():
     path = descended(OPTIMIZERS["adamw"](), {"W": np.ones(2), "b": np.ones(2)}, [{"W": np.ones(2), "b": np.ones(2)}])
     assert (path["params"]["W"] < path["params"]["b"]).all()
+
+
+# Files
+
+NAMES = st.text(min_size=1, max_size=5)
+DTYPES = st.sampled_from(
+    ["?", "i1", "u2", ">i4", "u8", "f2", "f4", "f8", ">f8", "g", "c8", "c16", "S3", "U2", "O", "M8[s]", "i4,f4"]
+)
+
+
+@st.composite
+def arrays(draw):
+    """Arrays of any dtype and of any bits, some of them no numbers, some of no elements, some with gaps."""
+    dtype, shape = np.dtype(draw(DTYPES)), draw(st.lists(st.integers(0, 3), max_size=3))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    if dtype.kind in "OUS?" or dtype == np.dtype("g"):  # not all bits are one of them
+        a = rng.integers(2, size=shape).astype(dtype)
+    else:
+        a = np.frombuffer(rng.bytes(int(np.prod(shape)) * dtype.itemsize), dtype).reshape(shape)
+    return draw(st.sampled_from([a, a.T, a[..., ::-1] if a.ndim else a]))
+
+
+def assert_came_back(found, gone):
+    """Compare two trees: their types, names in order, dtypes and bits."""
+    assert type(found) is type(gone)
+    if isinstance(gone, dict):
+        assert list(found) == list(gone)
+        for name, value in gone.items():
+            assert_came_back(found[name], value)
+    elif isinstance(gone, (np.ndarray, np.generic)):
+        assert (found.dtype, found.shape) == (gone.dtype, gone.shape)
+        assert found.tobytes() == gone.tobytes()
+    else:
+        assert repr(found) == repr(gone)  # a nan is itself, and 0.0 is not -0.0
+
+
+@given(st.dictionaries(NAMES, arrays(), max_size=4))
+def test_parameters_that_can_be_saved_come_back(params):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "params.npz")
+        if accepted("save_params", nn.save_params, path, params):
+            assert_came_back(nn.load_params(path), params)
+        else:
+            assert not path.exists()
+
+
+def accepted(where, save, path, thing):
+    """Save a thing, or see it refused by name, which is another way to lose nothing."""
+    message = ""
+    try:
+        save(path, thing)
+    except ValueError as error:
+        message = str(error)
+    assert message == "" or message.startswith(f"{where}: ")
+    return message == ""
+
+
+SCALARS = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.just([1, 2]), st.just((0.5,))),
+    st.sampled_from([np.float32(0.5), np.float64(np.nan), np.int64(-3), np.bool_(True), np.float16(1), 1j]),
+)
+MEMORY = st.recursive(
+    st.one_of(SCALARS, arrays()), lambda trees: st.dictionaries(NAMES, trees, max_size=3), max_leaves=6
+)
+STATES = st.builds(
+    nn.State,
+    st.dictionaries(NAMES, arrays(), max_size=2),
+    st.dictionaries(NAMES, arrays(), max_size=2),
+    st.dictionaries(NAMES, MEMORY, max_size=3),
+    st.integers(0, 2**70),
+    st.integers(0, 2**40),
+)
+
+
+@given(STATES)
+def test_states_that_can_be_saved_come_back(state):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "state.npz")
+        if accepted("save_state", nn.save_state, path, state):
+            found = nn.load_state(path)
+            assert type(found) is nn.State
+            assert_came_back(found._asdict(), state._asdict())
+        else:
+            assert not path.exists()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_memory_of_each_optimizer_can_be_saved(name):
+    i, optimizer = calls.given(), OPTIMIZERS[name]()
+    _, opt = optimizer.step(i.params, i.grads, optimizer.init(i.params))
+    state = nn.State(i.params, i.stats, opt, 1, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        nn.save_state(f"{folder}/a", state)
+        assert_came_back(nn.load_state(f"{folder}/a")._asdict(), state._asdict())

@@ -430,6 +430,9 @@ SMALL = {
         (3, 4, 3, 2),
     ),
     "ends in softmax": (serial(nn.mlp(), layers.softmax), (3, 4, 2)),
+    "an activation, then softmax": (serial(affine(1), layers.tanh, layers.softmax), (3, 4)),
+    "two activations": (serial(affine(1), layers.tanh, layers.sigmoid, affine(2)), (3, 4, 2)),
+    "an activation alone": (serial(affine(1), layers.sigmoid), (3, 4)),
     "chance": (serial(affine(1), noisy, layers.tanh, serial(noisy, affine(2))), (3, 4, 2)),
 }
 ODD = {
@@ -534,6 +537,16 @@ def check_numerical_gradient(net, params, x, t, mode, tolerance=1e-6):
         assert_allclose(grads[n], slow[n], rtol=0, atol=2e-11 * max(1, abs(slow[n]).max()), err_msg=n)
         assert_allclose(grads[n], exact[n], rtol=tolerance, atol=1e-7, err_msg=n)
         assert grads[n].shape == params[n].shape
+
+
+def test_the_fast_differences_take_rows_of_labels_at_their_own_sum(rng):
+    """Rows that sum to one within a thousandth are labels; the loss counts what they sum to."""
+    x, params = rng.standard_normal((4, 3)), nn.init_mlp(0, (3, 4, 3), dtype=np.float64)
+    t = nn.softmax(rng.standard_normal((4, 3))) * np.array([[1.0009], [0.9991], [1.0], [1.0005]])
+    _, grads, _ = nn.numerical_value_and_grad(nn.mlp(), ops.softmax_cross_entropy)(params, x, t)
+    slow = nn.numerical_gradient(lambda p: ops.softmax_cross_entropy(nn.predict(nn.mlp(), p, x), t)[0], params)
+    for name, g in slow.items():
+        assert_allclose(grads[name], g, rtol=0, atol=2e-11)
 
 
 @pytest.mark.rows("S0-18", "S2-13", "S4-13")
