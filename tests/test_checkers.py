@@ -237,3 +237,20 @@ def test_the_kink_of_one_weight_is_told_by_its_name_and_place():
         nn.check_gradients(loss, params, right)
     beside = params | {"W": [[1.0, 2.0], [-0.1, -1.0]]}
     assert_allclose(nn.check_gradients(loss, beside, right)["W"], 0, atol=1e-9)
+
+
+# Where rounding covers what is looked for
+
+
+@pytest.mark.parametrize(("constant", "told"), [(1e4, True), (1e6, True), (1e9, False), (1e12, False)])
+@pytest.mark.parametrize("wrong", [1.0, 0.5, 1.01])
+def test_beside_a_constant_a_slope_is_told_until_rounding_is_a_thousandth_of_it(constant, told, wrong):
+    x = calls.given().x
+    op = lambda x: (constant + x**2, lambda dy: (wrong * 2 * dy * x,))
+    for seed in range(10):
+        if told and wrong == 1.0:
+            assert nn.check_vjp(op, (x,), seed)[0] < 1e-3
+            continue
+        said = "gradient 0 of <lambda> is wrong" if told else "cannot tell whether gradient 0 of <lambda> is right"
+        with pytest.raises(ValueError, match=f"^check_vjp: {said}"):
+            nn.check_vjp(op, (x,), seed)
