@@ -99,8 +99,8 @@ def two_workers(rounds=ROUNDS, sizes=SIZES):
         if importlib.util.find_spec("distributed"):
             maps["Dask"] = partial(on_client, stack.enter_context(cluster()))
         rows = [row(name, batch, maps, rounds) for name, (_, batches) in sizes.items() for batch in batches]
-    times = [head for name in maps for head in (f"{name}, ms", "times as fast")]
-    return timing.table(["network", "parameters", "bytes", "batch", "alone, ms", *times], rows)
+    heads = ["network", "parameters", "bytes", "batch", "one process, ms", *(f"{name}, times as fast" for name in maps)]
+    return timing.table(heads, rows)
 
 
 @contextmanager
@@ -126,12 +126,9 @@ def row(name, batch, maps, rounds):
     grads = {"alone": grad} | {where: nn.in_parts(grad, 2, map=send) for where, send in maps.items()}
     steps = {where: partial(one_step, nn.train_step(grad, optimizer), state, rows) for where, grad in grads.items()}
     taken = timing.seconds(steps, rounds, 0)[0]
-    ms = {where: one / 1000 for where, one in timing.typical(taken).items()}
     count = nn.count_params(task.params)
-    cells = [name, f"{count:,}", f"{8 * count:,}", f"{batch:,}", digits(ms["alone"])]
-    for where in maps:
-        cells += [digits(ms[where]), f"{timing.ratio(taken['alone'], taken[where]):.2f}"]
-    return cells
+    gains = (f"{timing.ratio(taken['alone'], taken[where]):.2f}" for where in maps)
+    return [name, f"{count:,}", f"{8 * count:,}", f"{batch:,}", digits(timing.typical(taken)["alone"] / 1000), *gains]
 
 
 def digits(ms):
