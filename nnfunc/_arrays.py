@@ -28,7 +28,7 @@ def array(where: str, name: str, x: Array) -> tuple[Array, ModuleType]:
         return x, np
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError(f"{where}: {name} is a masked array, whose mask would be lost; wanted {name}.filled(...)")
-    if not isinstance(x, (np.ndarray, np.generic)) and (hasattr(x, "__array_namespace__") or _is_tensor(x)):
+    if not isinstance(x, (np.ndarray, np.generic)) and (hasattr(x, "__array_namespace__") or _wants_compat(x)):
         return x, namespace(x)
     try:
         return np.asarray(x), np
@@ -76,19 +76,20 @@ def namespace(x: Array) -> Any:
     """Return the library of an array: NumPy, unless it brings another."""
     if type(x) is np.ndarray or isinstance(x, np.generic):
         return np
-    return _compat().array_namespace(x) if _is_tensor(x) else x.__array_namespace__()
+    return _compat().array_namespace(x) if _wants_compat(x) else x.__array_namespace__()
 
 
-def _is_tensor(x: Any) -> bool:
-    return any(kind.__module__ == "torch" for kind in type(x).__mro__)
+def _wants_compat(x: Any) -> bool:
+    """Tell the arrays of PyTorch and CuPy, which name some things otherwise than the standard does."""
+    return any(kind.__module__.partition(".")[0] in ("torch", "cupy") for kind in type(x).__mro__)
 
 
 def _compat() -> Any:
-    """Return what lets PyTorch follow the standard; nothing becomes NumPy's in silence."""
+    """Return what lets them follow the standard; nothing becomes NumPy's in silence."""
     try:
         import array_api_compat
     except ModuleNotFoundError as error:
-        raise ValueError("PyTorch's tensors want array-api-compat: pip install 'nnfunc[arrays]'") from error
+        raise ValueError("arrays of PyTorch and CuPy want array-api-compat: pip install 'nnfunc[arrays]'") from error
     return array_api_compat
 
 

@@ -468,7 +468,7 @@ def load_state(path: str | Path, limit: int = 2**31) -> State:
     """
     tree = _load_tree("load_state", path, limit)
     tree.pop("run", None)  # the settings, which the command keeps in the same file
-    if isinstance(tree.get("seed"), np.ndarray):  # of a version that wrote all numbers as arrays, and no empty dicts
+    if isinstance(tree.get("seed"), np.ndarray):  # JAX's numbers; or a version that wrote arrays alone, no empty dicts
         opt = tree.get("opt")
         tree = {"params": {}, "stats": {}} | {name: _number(v) for name, v in tree.items()}
         tree["opt"] = {name: _number(v) for name, v in opt.items()} if isinstance(opt, dict) else opt
@@ -480,9 +480,9 @@ def _checked(where: str, name: str, tree: dict[str, Any]) -> State:
     kinds = {part: dict if isinstance(v, Mapping) else int for part, v in tree.items()}
     if kinds != {"params": dict, "stats": dict, "opt": dict, "seed": int, "step": int}:
         raise ValueError(f"{where}: {name} holds {sorted(tree)}, no state; wanted {', '.join(State._fields)}")
-    numbers = {part: whole(where, f"{part} of {name}", tree[part]) for part in ("seed", "step")}
+    numbers = {part: whole(where, f"{part} of {name}", _number(tree[part])) for part in ("seed", "step")}
     return State(**(tree | numbers))
 
 
 def _number(v: Any) -> Any:
-    return v.item() if isinstance(v, np.ndarray) and v.shape == () and v.dtype in ("int64", "float64") else v
+    return v.item() if isinstance(v, np.ndarray) and v.shape == () and v.dtype in ("int32", "int64", "float64") else v

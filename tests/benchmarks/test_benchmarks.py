@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from . import __main__ as benchmarks
-from . import against, faults, growth, numerical, record, timing
+from . import against, compiled, faults, growth, numerical, on_gpu, record, timing
 from . import task as tasks
 from .task import PEERS, peers, rows
 
@@ -46,6 +46,25 @@ def test_every_peer_comes_to_the_same_results(mnist, name, package, monkeypatch)
         found = {k: v for k, v in peers(task, doing).items() if "compile" not in k or name == COMPILED_IN_TESTS}
         with timing.one_thread():
             benchmarks.compare(name, task, found)
+
+
+@pytest.mark.parametrize("name", ["784-50-10, SGD", "784-100x5-10, batch norm, SGD"])
+def test_the_compiled_step_comes_to_the_results_of_the_one_by_hand(mnist, name):
+    pytest.importorskip("jax", reason="JAX is not installed; it comes with the extra `scale`")
+    from . import with_jax
+
+    task = compiled.NETWORKS[name](mnist[0], np.float32)
+    losses = [timing.results(make(task, rows(task)), 10) for make in (with_jax.jitted, compiled.ours)]
+    assert timing.disagreement(*losses) < 1e-5
+
+
+def test_the_script_for_graphics_cards_runs_on_the_processor(capsys):
+    pytest.importorskip("jax", reason="JAX is not installed; it comes with the extra `scale`")
+    name = "784-50-10, SGD, batch 100"
+    table, names = on_gpu.measure("cpu", {name: on_gpu.NETWORKS[name]})
+    assert name in table
+    assert "JAX, compiled cpu" in names
+    assert "CuPy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", benchmarks.WORKLOADS)
