@@ -231,7 +231,7 @@ def test_a_slope_at_a_kink_may_be_any_between_those_of_its_two_sides(slope):
     """Those of relu are 0 and 1."""
     op = lambda x: (nn.relu(x), lambda dy: (slope * dy,))
     for seed in range(5):
-        with pytest.raises(ValueError, match="^check_vjp: gradient 0 of <lambda> is wrong") as error:
+        with pytest.raises(ValueError, match=r"^check_vjp: gradient 0 of <lambda> is wrong") as error:
             nn.check_vjp(op, (np.zeros(1),), seed)
         assert ("perhaps a kink" in str(error.value)) == (0 < slope < 1)
 
