@@ -265,24 +265,24 @@ def read_picture(file: Path, ink: str = "auto", limit: int = 2**31) -> np.ndarra
                 raise ValueError(f"it unfolds to {size} bytes, and the limit is {limit}")
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
         grey = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
-    except Exception as error:  # of any kind: each format has its own
-        raise ValueError(f"predict: {file} is no picture, or a damaged one: {error}") from error
-    a = np.asarray(grey) / np.float32(255)
-    border = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
-    if ink == "dark" or (ink == "auto" and np.median(border) > 0.5):
-        a, border = 1 - a, 1 - border
-    if a.shape == (28, 28):
-        return a
-    ground, top = np.median(border), a.max()
-    if top - ground < 0.1:
-        raise ValueError(f"predict: {file} shows nothing that stands out from its ground")
-    a = np.clip((a - ground) / (top - ground), 0, 1)
-    digit = Image.fromarray((255 * a).astype(np.uint8)).crop(Image.fromarray(a > 0.25).getbbox())
-    width, height = (max(1, round(20 * n / max(digit.size))) for n in digit.size)
-    a = np.asarray(digit.resize((width, height), Image.Resampling.BOX)) / np.float32(255)
-    centres = [np.average(place, weights=a) + 0.5 for place in np.indices(a.shape)]
-    before = [min(max(0, round(14 - c)), 28 - n) for c, n in zip(centres, a.shape, strict=True)]
-    return np.pad(a, [(k, 28 - n - k) for k, n in zip(before, a.shape, strict=True)])
+        a = np.asarray(grey) / np.float32(255)
+        border = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
+        if ink == "dark" or (ink == "auto" and np.median(border) > 0.5):
+            a, border = 1 - a, 1 - border
+        if a.shape == (28, 28):
+            return a
+        ground, top = np.median(border), a.max()
+        if top - ground < 0.1:
+            raise ValueError("nothing stands out from its ground")
+        a = np.clip((a - ground) / (top - ground), 0, 1)
+        digit = Image.fromarray((255 * a).astype(np.uint8)).crop(Image.fromarray(a > 0.25).getbbox())
+        width, height = (max(1, round(20 * n / max(digit.size))) for n in digit.size)
+        a = np.asarray(digit.resize((width, height), Image.Resampling.BOX)) / np.float32(255)
+        centres = [np.average(place, weights=a) + 0.5 for place in np.indices(a.shape)]
+        before = [min(max(0, round(14 - c)), 28 - n) for c, n in zip(centres, a.shape, strict=True)]
+        return np.pad(a, [(k, 28 - n - k) for k, n in zip(before, a.shape, strict=True)])
+    except Exception as error:  # of any kind: each format has its own, and memory may be short
+        raise ValueError(f"predict: {file} cannot be read as a picture: {error}") from error
 
 
 if __name__ == "__main__":

@@ -146,8 +146,9 @@ def _load_tree(where: str, path: str | Path, limit: int) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             entries = archive.infolist()
-            # A damaged length may hide the entry behind a comment; what NumPy never packs may unfold to any size.
+            # A damaged length may hide an entry behind a comment, or all of them; what NumPy never packs, any size.
             odd = any(entry.comment or entry.compress_type not in (0, zipfile.ZIP_DEFLATED) for entry in entries)
+            odd = odd or (not entries and len(raw) > 22)  # the bytes of an empty archive
             if odd or (size := sum(entry.file_size for entry in entries)) > limit:
                 raise ValueError(
                     "it is not packed by NumPy" if odd else f"it unfolds to {size} bytes of {limit} at most"
