@@ -32,7 +32,7 @@ def die(*args, **settings):
 
 
 def victim(how, at, options):
-    """Run the command here, and be killed at a step, or inside the save of a step."""
+    """Run the command here, and be killed at a step or inside a save, the first one that comes from step `at` on."""
     make, save, move = command.train_step, command._save_tree, os.replace
 
     def step_of(grad, optimizer):
@@ -41,7 +41,7 @@ def victim(how, at, options):
         def stepped(state, batch):
             if how == "by the clock":
                 time.sleep(0.03)  # else the run would be over before
-            return die() if how == "at a step" and state.step == at else step(state, batch)
+            return die() if how == "at a step" and state.step >= at else step(state, batch)
 
         return stepped
 
@@ -54,7 +54,7 @@ def victim(how, at, options):
         die()
 
     def saved(where, path, tree):
-        if tree.get("step") == at:
+        if tree.get("step", -1) >= at:
             if how == SAVES[0]:
                 np.lib.format.write_array = half_written
             os.replace = {SAVES[1]: die, SAVES[2]: moved}.get(how, move)
@@ -69,7 +69,7 @@ def plan(kills, seed):
     rng, steps = np.random.default_rng(seed), np.linspace(0, EPOCH * EPOCHS, kills, endpoint=False).astype(int)
     for i, step in enumerate(steps.tolist()):
         if i % 10 in (1, 4, 7):
-            yield SAVES[i % 10 // 3], max(EPOCH, step // EPOCH * EPOCH)
+            yield SAVES[i % 10 // 3], step
         elif i % 10 in (3, 8):
             yield "by the clock", float(rng.uniform(0.05, 1.2))
         else:
