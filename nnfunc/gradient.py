@@ -349,7 +349,7 @@ def check_vjp(op: Op, args: Sequence[Any], seed: int = 0, rtol: float = 1e-6, h:
         their order. None stands for an argument that holds none, as ids before weights; behind the last gradient it
         may be left out. The targets of a loss, and a plain number behind arrays, such as a rate, need no gradient.
     args : sequence
-        The arguments. They are handed out read-only, floats in float64.
+        The arguments. They are handed out read-only, floats in float64. The check is at this point; try others, too.
     seed : int
         Chooses v and w.
     rtol, h : float
@@ -425,8 +425,9 @@ def _compared(where: str, w: np.ndarray, along: Callable, exact: Any, rtol: floa
     y, numerical = along(0), _slope(along, -h, h, w)
     apart, size, rounding = abs(numerical - exact), max(abs(numerical), abs(exact)), _rounding(y, w, h)
     said = f"{exact:.6g} by its pullback, {numerical:.6g} by differences"
-    # A slope of 0 has no size of its own; beside it stand slopes of 1, or of the size of y if that is less.
-    if not rounding <= 1e-3 * max(size, min(np.linalg.norm(w), np.sum(abs(w * y)))):
+    # A slope of 0, but for rounding, has no size of its own; beside it stand slopes of 1, or of y if that is less.
+    least = 0 if abs(exact) > h * rounding else min(np.linalg.norm(w), np.sum(abs(w * y)))
+    if not rounding <= 1e-3 * max(size, least):
         raise ValueError(f"check_vjp: cannot tell whether {where} is right: {said}, rounded by {rounding:.2g}")
     if not apart <= rtol * size + rounding:
         raise ValueError(f"check_vjp: {where} is wrong: {said}{_kink(exact, along, w, h)}")

@@ -149,6 +149,13 @@ def test_neither_zero_nor_nearly_right_passes_however_small_all_is(scale):
     assert far < 1e-7
 
 
+@pytest.mark.parametrize("wrong", [0.5, 2.0])
+def test_a_slope_that_rounding_covers_beside_a_constant_cannot_be_told(wrong):
+    x = calls.given().x
+    with pytest.raises(ValueError, match="cannot tell"):
+        nn.check_vjp(lambda x: (1 + 1e-11 * x**2, lambda dy: (wrong * 2e-11 * dy * x,)), (x,))
+
+
 # Right at one point
 
 

@@ -531,7 +531,7 @@ def test_a_schedule_goes_on_where_it_was(tmp_path):
 
 
 def test_a_state_comes_back_as_it_went(tmp_path):
-    params = {"W10": np.ones((2, 3), np.float16), "W2": np.array(2.5), "b": np.zeros((0, 4), np.float32)}
+    params = {"W10": np.ones((2, 3), np.longdouble), "W2": np.array(2.5), "b": np.zeros((0, 4), np.float32)}
     stats = {"var1": np.ones(3), "mean1": np.zeros(3)}
     state = nn.init_state(nn.adam(), params, stats, seed=2**40)._replace(step=12345)
     nn.save_state(str(tmp_path / "state.npz"), state)

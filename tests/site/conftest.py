@@ -20,12 +20,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def build():
-    """build(target, **environment) builds the site strictly, without its labs' results, and returns target."""
+    """build(target, **environment) builds the site strictly, and returns target.
+
+    That is without its labs' results, unless the site of NNFUNC_SITE has them.
+    """
     for name in NEEDED:
         pytest.importorskip(name, reason="building the site needs the book extra")
 
     def build(target, **more):
-        env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS"}
+        env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS" or "NNFUNC_SITE" in os.environ}
         env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
         done = subprocess.run(command, cwd=ROOT, env=env | more, capture_output=True, text=True, check=False)
@@ -38,4 +41,7 @@ def build():
 
 @pytest.fixture(scope="session")
 def site(build, tmp_path_factory):
+    """The site that NNFUNC_SITE names, if somebody has built it already, or else one built now."""
+    if "NNFUNC_SITE" in os.environ:
+        return Path(os.environ["NNFUNC_SITE"])
     return build(tmp_path_factory.mktemp("site") / "first")
