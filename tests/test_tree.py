@@ -198,6 +198,17 @@ def test_every_public_name_has_a_reference_page():
     assert linked == {Path(name).name for name in reference} - {"index.md"}
 
 
+def test_the_promises_name_tests_that_are_there():
+    told = re.findall(r"\*(`tests/[^*]+)\*", PAGES["docs/about/promises.md"])
+    assert len(told) > 15
+    for promise in told:
+        files = [name for name in re.findall(r"`(tests/[^`]+)`", promise) if (ROOT / name).exists()]
+        assert len(files) == promise.count("`tests/")
+        defined = "".join((ROOT / name).read_text("utf-8") for name in files if name.endswith(".py"))
+        for test in re.findall(r"`(test_\w+)`", promise):
+            assert f"def {test}(" in defined, test
+
+
 def test_the_readme_runs():
     result = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8")
     assert result.attempted > 0
