@@ -105,8 +105,10 @@ def floating(where: str, name: str, x: Array, dtype: Any = np.float64) -> Array:
 
 def like(x: Array, y: Array) -> Array:
     """Return `x` in the dtype of `y`."""
+    if x.dtype == y.dtype:
+        return x
     xp = namespace(x)
-    return x if x.dtype == y.dtype else xp.astype(xp.asarray(x), y.dtype)
+    return x.astype(y.dtype) if xp is np else xp.astype(xp.asarray(x), y.dtype)
 
 
 def takes(letters: str, and_back: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -521,4 +523,4 @@ def one_hot_rows(where: str, t: Array, classes: int, dtype: Any) -> Array:
     if xp is np and np.count_nonzero(hits) != t.size:
         advice = "; one output is a yes-or-no question, for nnfunc.ops.sigmoid_cross_entropy" if classes == 1 else ""
         raise ValueError(f"{where}: t holds labels from {t.min()} to {t.max()}, wanted 0 to {classes - 1}{advice}")
-    return xp.astype(hits, dtype)
+    return hits.astype(dtype) if xp is np else xp.astype(hits, dtype)

@@ -80,7 +80,8 @@ def lift(op: Op, *names: str, **settings: Any) -> Layer:
             _check_mode(label, mode)
         weights = names and _named(label, "params", names, params)
         given = settings | {"dx": mode.dx} if takes_dx else settings
-        y, back = entries(op, op(x, *weights, **given), 2, "(y, pullback)")
+        answer = op(x, *weights, **given)
+        y, back = answer if type(answer) is tuple and len(answer) == 2 else entries(op, answer, 2, "(y, pullback)")
         return y, _by_name(label, names, back, mode), {}
 
     return _labelled(layer, label, op=op, names=names, settings=settings)
@@ -95,8 +96,8 @@ def _takes_dx(op: Any) -> bool:
 
 def _named(label: str, what: str, names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
     try:
-        return [given[name] for name in names]
-    except (LookupError, TypeError):
+        return [*map(given.__getitem__, names)]
+    except (LookupError, TypeError, AttributeError):
         missing = ", ".join(name for name in names if name not in mapping(label, what, given))
         raise ValueError(f"{label}: {what} has no {missing}; it has {', '.join(given) or 'no names'}") from None
 
@@ -204,7 +205,8 @@ def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, d
     inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, dx)
     try:
         answer = layers[i](params, x, inner)
-        return entries(layers[i], answer, 3, "(y, pullback, stats)")
+        fits = type(answer) is tuple and len(answer) == 3
+        return answer if fits else entries(layers[i], answer, 3, "(y, pullback, stats)")
     except Exception as error:
         _note(error, layers, i, "input", x)
         raise
@@ -214,7 +216,8 @@ def _backward(layers: Sequence[Layer], i: int, back: Callable, dy: Any) -> Any:
     try:
         if dy is None:
             raise ValueError(f"{name_of(layers[i])}: the gradient is None; only a net's first layer may leave dx out")
-        return entries(layers[i], back(dy), 2, "(dx, grads)")
+        answer = back(dy)
+        return answer if type(answer) is tuple and len(answer) == 2 else entries(layers[i], answer, 2, "(dx, grads)")
     except Exception as error:
         _note(error, layers, i, "gradient", dy)
         raise
@@ -574,7 +577,8 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
     normalized = partial(ops._batch_norm, eps=eps)
 
     def layer(params, x, mode=EVAL):
-        _check_mode(label, mode)
+        if type(mode) is not Mode:
+            _check_mode(label, mode)
         weights = _named(label, "params", names, params)
         old = _named(label, "mode.stats", observed, mode.stats)
         training = mode.key is not None

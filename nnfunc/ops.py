@@ -267,7 +267,7 @@ def relu(x: Array) -> tuple[np.ndarray, Pullback]:
     >>> print(y, *pullback([5.0, 5.0, 5.0]))
     [0. 0. 3.] [0. 0. 5.]
     """
-    y = functions.relu(x)
+    y = namespace(x).maximum(x, 0.0)
     return y, lambda dy: (dy * like(y > 0, y),)
 
 

@@ -137,23 +137,26 @@ def _matching(where: str, slots: tuple[str, ...], params: Any, grads: Any, opt: 
     """Return for each name a row of its parameter, gradient and memory, or refuse other names or shapes."""
     if mapping(where, "the memory", opt).keys() != {"t", *slots}:
         raise ValueError(f"{where}: the memory holds {', '.join(opt)}, wanted {', '.join(('t', *slots))}")
-    names, memory = mapping(where, "params", params).keys(), {slot: opt[slot] for slot in slots}
-    for kind, tree in [("gradient", grads), *memory.items()]:
-        if mapping(where, kind, tree).keys() != names:
+    names = mapping(where, "params", params).keys()
+    kinds, trees = ("gradient", *slots), [grads, *map(opt.__getitem__, slots)]
+    for kind, tree in zip(kinds, trees, strict=True):
+        if (tree if type(tree) is dict else mapping(where, kind, tree)).keys() != names:
             lacking, extra = sorted(names - tree.keys()), sorted(tree.keys() - names)
             raise ValueError(f"{where}: no {kind} for {lacking}, no parameter for {extra}; the names must be the same")
-    rows = {name: _floats(where, name, p, grads[name]) for name, p in params.items()}
-    for slot in memory.values():
-        for name, row in rows.items():
-            row.append(slot[name])
-    _check_shapes(where, ("gradient", *slots), rows, rows)
+    rows = {}
+    for name, p in params.items():
+        row = rows[name] = [p]
+        for tree in trees:
+            row.append(tree[name])
+        g = row[1]
+        if not (type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.char in SINGLE_UP):
+            row[:2] = _floats(where, name, p, g)
+    _check_shapes(where, kinds, rows, rows)
     return rows
 
 
 def _floats(where: str, name: str, p: Any, g: Any) -> list[Any]:
     """Return a parameter and its gradient as arrays of one dtype."""
-    if type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.dtype.char in SINGLE_UP:  # each step asks
-        return [p, g]
     p = _weights(where, name, p)
     return [p, like(floating(where, f"the gradient of {name}", g, p.dtype), p)]
 
@@ -173,15 +176,17 @@ def _columns(where: str, slots: tuple[str, ...], old: Rows, new: Rows) -> list[P
             wanted = f"the tuple ({', '.join(('p', *slots))})"
             raise ValueError(f"{where}: the rule returned {kind_of(row)}, wanted {wanted}")
     _check_shapes(where, ("new value", *slots), old, new)
-    return [{name: row[k] for name, row in new.items()} for k in range(1 + len(slots))]
+    columns = zip(*new.values(), strict=True) if new else [()] * (1 + len(slots))
+    return [dict(zip(new, column, strict=True)) for column in columns]
 
 
 def _check_shapes(where: str, kinds: Sequence[str], old: Rows, new: Rows) -> None:
     """Refuse rows in whose last places anything has another shape than the old parameter."""
-    for k, kind in enumerate(kinds, start=-len(kinds)):
-        for name, row in new.items():
-            if getattr(row[k], "shape", ()) != old[name][0].shape:
-                raise ValueError(f"{where}: {name} has shape {old[name][0].shape}, its {kind} {np.shape(row[k])}")
+    for name, row in new.items():
+        shape = old[name][0].shape
+        for kind, a in zip(kinds, row[-len(kinds) :], strict=True):
+            if getattr(a, "shape", ()) != shape:
+                raise ValueError(f"{where}: {name} has shape {shape}, its {kind} {np.shape(a)}")
 
 
 def _flushed(slot: Params, t: Any) -> Params:
