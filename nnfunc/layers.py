@@ -12,7 +12,7 @@ from operator import or_
 from typing import Any, cast
 
 from . import ops
-from ._arrays import Array, check_key, entries, kind_of, mapping, name_of, pair_of, real
+from ._arrays import Array, array, check_key, entries, kind_of, mapping, name_of, pair_of, real
 from .conv import Pair
 from .forms import EVAL, Layer, Mode, Op, Params
 
@@ -583,8 +583,9 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
         old = _named(label, "mode.stats", observed, mode.stats)
         training = mode.key is not None
         y, back, *batch = normalized(x, *weights, *old, own=training)
-        seen = zip(observed, old, batch, strict=True) if training else ()
-        stats = {name: rho * a + (1 - rho) * b for name, a, b in seen}
+        stats = {}
+        for name, a, b in zip(observed if training else (), old, batch, strict=False):
+            stats[name] = rho * array(label, name, a)[0] + (1 - rho) * b
         return y, _by_name(label, names, back, mode), stats
 
     op, settings = ops.batch_norm, {"eps": eps}

@@ -165,6 +165,13 @@ def test_batch_norm_in_training_is_the_op_and_observes_the_batch(shape, rng):
     assert_allclose(new["var1"], 0.9 * stats["var1"] + 0.1 * rows.var(axis=0), rtol=1e-13)
 
 
+def test_statistics_of_lists_count_as_arrays():
+    params = {"gamma1": [1.0], "beta1": [0.0]}
+    mode = layers.Mode({"mean1": [1.0], "var1": [2]}, key=(0,))
+    _, _, stats = layers.batch_norm(1)(params, [[1.0], [3.0]], mode)
+    assert_allclose([stats["mean1"], stats["var1"]], [[0.9 * 1 + 0.1 * 2], [0.9 * 2 + 0.1 * 1]])
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_batch_norm_in_evaluation_uses_the_statistics_and_observes_nothing(shape, rng):
     params, stats, x = norm_case(rng, shape=shape)
