@@ -1,0 +1,136 @@
+"""Would the tests notice? Mistakes made on purpose, one at a time: ``python -m tests.mutation [--sample N]``.
+
+cosmic-ray (of the extra `dev`) lists every place where a number, an operator, a comparison or a decorator could be
+another. A sample of these by a fixed seed is tried, each against the test files of its own module alone, in copies of
+this tree. What no test notices is listed in `tests/mutation.md`, with the reason why it is no mistake where
+`tests/mutation.csv` knows one; with a sample of 800 that takes some hours of one core. Shifts and operators on bits are
+left out: Python itself refuses them on floats, so that anything would notice.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RECORD, REASONS = ROOT / "tests" / "mutation.md", ROOT / "tests" / "mutation.csv"
+# Each module's own test files, the quickest first.
+OWN = {
+    "_arrays": ["test_arrays", "test_functions", "test_errors", "test_wrong_calls"],
+    "functions": ["test_functions", "test_numbers"],
+    "gradient": ["test_gradient", "test_checkers"],
+    "conv": ["test_conv"],
+    "ops": ["test_ops", "test_numbers"],
+    "layers": ["test_layers"],
+    "networks": ["test_networks"],
+    "numerical": ["test_numerical_training", "test_networks"],
+    "initializers": ["test_initializers"],
+    "optimizers": ["test_optimizers"],
+    "params": ["test_params", "test_faults", "test_hostile"],
+    "training": ["test_training", "test_faults"],
+    "search": ["test_search"],
+    "datasets/__init__": ["test_datasets"],
+    "datasets/images": ["test_images"],
+    "__main__": ["test_main"],
+}
+LEFT_OUT = re.compile("Shift|Bit|Invert")
+LIMIT = 300  # seconds for the tests of one module; a mutation that loops for ever is noticed, too
+
+
+def places(folder, module):
+    """The mutations of a module, as cosmic-ray lists them: its database, and the numbers of its jobs."""
+    settings = f'[cosmic-ray]\nmodule-path = ["nnfunc/{module}.py"]\ntimeout = {LIMIT}.0\nexcluded-modules = []\n'
+    command = json.dumps(f"{sys.executable} -m pytest -x -q -p no:cacheprovider {files(module)}")
+    settings += f'test-command = {command}\n[cosmic-ray.distributor]\nname = "local"\n'
+    stem = Path(folder, module.replace("/", "-"))
+    stem.with_suffix(".toml").write_text(settings, encoding="utf-8")
+    call("init", stem, folder)
+    with sqlite3.connect(stem.with_suffix(".sqlite")) as jobs:
+        found = jobs.execute("SELECT job_id, operator_name FROM mutation_specs ORDER BY operator_name, occurrence")
+        return stem, [job for job, operator in found if not LEFT_OUT.search(operator)]
+
+
+def files(module):
+    return " ".join(f"tests/{name}.py" for name in OWN[module])
+
+
+def call(what, stem, folder):
+    command = [sys.executable, "-m", "cosmic_ray.cli", what, f"{stem}.toml", f"{stem}.sqlite"]
+    subprocess.run(command, cwd=folder, check=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+
+
+def tried(tree, kept, stem):
+    """Try the chosen mutations of a module in a copy of the tree; return what no test noticed, and how many did."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(tree, Path(folder, "tree"))
+        with sqlite3.connect(f"{stem}.sqlite") as jobs:
+            for (job,) in jobs.execute("SELECT job_id FROM work_items").fetchall():
+                if job not in kept:
+                    jobs.execute("DELETE FROM mutation_specs WHERE job_id = ?", [job])
+                    jobs.execute("DELETE FROM work_items WHERE job_id = ?", [job])
+        call("exec", stem, copy)
+        with sqlite3.connect(f"{stem}.sqlite") as jobs:
+            return jobs.execute("SELECT test_outcome, diff FROM work_results").fetchall()
+
+
+def changed(diff):
+    """The lines of a difference that were taken out and put in."""
+    lines = (line for line in diff.splitlines() if re.match(r"[+-](?![+-])", line))
+    return " ".join(f"`{line[0]} {line[1:].strip()}`" for line in lines)
+
+
+def told(results, number):
+    """The record: how many were noticed in each module, and what was not."""
+    with REASONS.open(encoding="utf-8", newline="") as file:
+        reasons = {(row["module"], row["change"]): row["reason"] for row in csv.DictReader(file)}
+    lines, rest = ["| module | tried | noticed |", "| --- | ---: | ---: |"], []
+    everything = Counter()
+    for module, found in results.items():
+        survivors = [changed(diff) for outcome, diff in found if str(outcome).upper().endswith("SURVIVED")]
+        everything += Counter(tried=len(found), noticed=len(found) - len(survivors))
+        lines.append(f"| `{module}` | {len(found)} | {len(found) - len(survivors)} |")
+        rest += [
+            f"- `{module}`: {change}: {reasons.get((module, change), '**no reason yet**')}" for change in survivors
+        ]
+    share = everything["noticed"] / max(1, everything["tried"])
+    head = f"{everything['tried']} of {number} mutations, seed 0, by `python -m tests.mutation`: {share:.1%} noticed."
+    return "\n".join(["# Mutations", "", head, "", *lines, "", "What no test noticed:", "", *rest, ""])
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("modules", nargs="*", help=f"which of {', '.join(OWN)}; all if none is named")
+    parser.add_argument("--sample", type=int, default=800)
+    parser.add_argument("--jobs", type=int, default=1, help="how many modules at once")
+    parser.add_argument("--record", type=Path, default=RECORD)
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        clone = ["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", f"{folder}/tree"]
+        subprocess.run(clone, check=True)
+        found = {module: places(Path(folder, "tree"), module) for module in OWN}
+        jobs = [job for _, listed in found.values() for job in listed]
+        kept = {*random.Random(0).sample(range(len(jobs)), min(arguments.sample, len(jobs)))}
+        chosen = {job for k, job in enumerate(jobs) if k in kept}
+        names = arguments.modules or [*OWN]
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            stems = [found[name][0] for name in names]
+            answers = pool.map(partial(tried, f"{folder}/tree", chosen), stems)
+            results = dict(zip(names, answers, strict=True))
+    record = told(results, len(jobs))
+    print(record)
+    arguments.record.write_text(record, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
