@@ -325,6 +325,14 @@ def in_child(function):
         return pipe.read().decode()
 
 
+def let_in(folder, mode):
+    """Let another user into a folder, however many private ones it is in."""
+    folder.chmod(mode)
+    for outer in folder.parents:
+        if not outer.stat().st_mode & 0o001:
+            outer.chmod(outer.stat().st_mode | 0o555)
+
+
 SAVERS = {
     "save_params": lambda path: nn.save_params(path, PARAMS),
     "save_state": lambda path: nn.save_state(path, STATE),
@@ -335,9 +343,7 @@ SAVERS = {
 @pytest.mark.usefixtures("no_warning_of_forks")
 @pytest.mark.parametrize("saver", SAVERS)
 def test_a_folder_that_cannot_be_written_is_told_by_the_name_of_the_file(saver, tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o555)
-    tmp_path.chmod(0o555)
+    let_in(tmp_path, 0o555)
     said = in_child(lambda: SAVERS[saver](tmp_path / "file.npz"))
     assert said == f"PermissionError: [Errno 13] Permission denied: '{tmp_path / 'file.npz'}'"
     tmp_path.chmod(0o755)
@@ -349,7 +355,7 @@ def test_a_file_that_grows_too_large_is_told_by_its_name_and_the_old_one_stays(s
     path = tmp_path / "file.npz"
     SAVERS[saver](path)
     before = path.read_bytes()
-    tmp_path.chmod(0o777)
+    let_in(tmp_path, 0o777)
 
     def save():
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
