@@ -184,9 +184,9 @@ def _check_shapes(where: str, kinds: Sequence[str], old: Rows, new: Rows) -> Non
     """Refuse rows in whose last places anything has another shape than the old parameter."""
     for name, row in new.items():
         shape = old[name][0].shape
-        for kind, a in zip(kinds, row[-len(kinds) :], strict=True):
+        for k, a in enumerate(row, start=-len(row)):
             if getattr(a, "shape", ()) != shape:
-                raise ValueError(f"{where}: {name} has shape {shape}, its {kind} {np.shape(a)}")
+                raise ValueError(f"{where}: {name} has shape {shape}, its {kinds[k]} {np.shape(a)}")
 
 
 def _flushed(slot: Params, t: Any) -> Params:
