@@ -105,8 +105,8 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             for name, row in rows.items():
                 new[name] = rule(*row, lr=rate, t=t)
             params, *memory = _columns(where, slots, rows, new)
-            if is_traced(t) or t % 64 == 0:
-                memory = [_flushed(slot, t) for slot in memory]
+            if not is_traced(t) and t % 64 == 0:  # compilers flush by themselves
+                memory = [*map(_flushed, memory)]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
 
         return Optimizer(init, step)
@@ -189,10 +189,10 @@ def _check_shapes(where: str, kinds: Sequence[str], old: Rows, new: Rows) -> Non
                 raise ValueError(f"{where}: {name} has shape {shape}, its {kinds[k]} {np.shape(a)}")
 
 
-def _flushed(slot: Params, t: Any) -> Params:
-    """Return, every 64 steps, zero for what is about to become subnormal: with such numbers processors are slow."""
+def _flushed(slot: Params) -> Params:
+    """Return zero for what is about to become subnormal: with such numbers processors are slow."""
     least = {name: 1024 * namespace(a).finfo(a.dtype).smallest_normal for name, a in slot.items()}
-    return {name: a * like((abs(a) > least[name]) | (t % 64 != 0), a) for name, a in slot.items()}
+    return {name: a * like(abs(a) > least[name], a) for name, a in slot.items()}
 
 
 def sgd(lr: Rate = 0.01) -> Optimizer:

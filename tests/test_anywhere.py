@@ -383,7 +383,7 @@ def test_compiled_dropout_is_eager_dropout(jax64):
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "dropout", "batch norm", "clipping", "warm_up"])
 def test_steps_under_scan_are_the_steps_one_by_one(name, jax64, monkeypatch):
-    """Seventy of them, so that small memory is flushed on the way."""
+    """Seventy of them, so that NumPy flushes small memory on the way, which compilers do by themselves."""
     optimizer, grad_, norm = STEPS[name]
     step, start = nn.train_step(grad_, optimizer), started(optimizer, norm)
     xs, ts = np.tile(X, (7, 1, 1)), np.tile(T, (7, 1))
