@@ -1,7 +1,7 @@
 """The library's step on JAX arrays, compiled: ``python -m tests.benchmarks.compiled [--page PAGE] [--rounds N]``.
 
 Beside it stand the same step on NumPy's arrays, the same step written by hand for JAX with `jax.grad`, and, at the end,
-sixteen networks that are trained at once. All of it takes some two minutes; without JAX there is nothing to measure.
+sixteen networks that are trained at once. All of it takes some four minutes; without JAX there is nothing to measure.
 """
 
 import argparse
