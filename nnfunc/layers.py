@@ -205,8 +205,9 @@ def _forward(layers: Sequence[Layer], i: int, params: Any, x: Any, mode: Mode, d
     inner = Mode(mode.stats, mode.key and (*mode.key, i), mode.grad, dx)
     try:
         answer = layers[i](params, x, inner)
-        fits = type(answer) is tuple and len(answer) == 3
-        return answer if fits else entries(layers[i], answer, 3, "(y, pullback, stats)")
+        if type(answer) is not tuple or len(answer) != 3:
+            entries(layers[i], answer, 3, "(y, pullback, stats)")
+        return answer
     except Exception as error:
         _note(error, layers, i, "input", x)
         raise
@@ -584,7 +585,8 @@ def batch_norm(i: int | str, momentum: float = 0.9, eps: float = 1e-5) -> Layer:
         training = mode.key is not None
         y, back, *batch = normalized(x, *weights, *old, own=training)
         stats = {}
-        for name, a, b in zip(observed if training else (), old, batch, strict=False):
+        seen = zip(observed, old, batch, strict=True) if training else ()
+        for name, a, b in seen:
             stats[name] = rho * array(label, name, a)[0] + (1 - rho) * b
         return y, _by_name(label, names, back, mode), stats
 

@@ -105,7 +105,7 @@ def per_array(lr: Rate, *slots: str) -> Callable[[Rule], Optimizer]:
             for name, row in rows.items():
                 new[name] = rule(*row, lr=rate, t=t)
             params, *memory = _columns(where, slots, rows, new)
-            if not is_traced(t) and t % 64 == 0:  # compilers flush by themselves
+            if not is_traced(t) and t % 64 == 0:  # compilers do so anyway
                 memory = [*map(_flushed, memory)]
             return params, {"t": t} | dict(zip(slots, memory, strict=True))
 
