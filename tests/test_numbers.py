@@ -1,5 +1,6 @@
 """Extreme numbers and half precision: against mpmath, and without a warning (which pytest makes an error)."""
 
+import sys
 from functools import partial
 
 import mpmath
@@ -181,3 +182,21 @@ def test_weight_decay_of_half_precision_is_added_up_in_single():
     penalty, grads = nn.weight_decay({"W": np.full(70000, 2, np.float16)}, 1.0)
     assert penalty == 140000
     assert grads["W"].dtype == np.float16
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_jaxs_half_precisions_are_stored_in_half_and_computed_in_single(kind):
+    jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed; it comes with the extra `scale`")
+    z = jnp.zeros((30000, 10), kind)
+    loss, pullback = ops.softmax_cross_entropy(z, jnp.zeros(30000, int))
+    assert {loss.dtype, pullback()[0].dtype} == {z.dtype}
+    assert_allclose(float(loss), np.log(10), rtol=0.01)
+    with pytest.raises(ValueError, match=f"W has dtype {kind}"):
+        nn.adam().init({"W": z})
+
+
+def test_cupys_arrays_are_refused_where_nothing_translates_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, "array_api_compat", None)
+    array_of_cupy = type("ndarray", (), {"__module__": "cupy"})()
+    with pytest.raises(ValueError, match="PyTorch and CuPy want array-api-compat"):
+        nn.relu(array_of_cupy)
