@@ -159,8 +159,8 @@ def train(args: argparse.Namespace) -> int:
         _save_tree("train", args.out / "params.npz", state.params | text)
         with _replacing("train", args.out / "run.json") as file:
             file.write(f"{text['run']}\n".encode())
-    if state.step < steps:
-        _say(f"interrupted after step {state.step}; --resume goes on from here")
+        if state.step < steps:
+            _say(f"interrupted after step {state.step}; --resume goes on from here")
     last = evaluate(state)
     loss = f"{np.mean(losses):.4f}" if losses else "-"
     _say(f"loss {loss}, train acc {last['train']:.4f}, test acc {last['test']:.4f}, {seconds:.1f} s")
