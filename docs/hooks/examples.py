@@ -5,6 +5,11 @@ stops the build with the page and the line. A figure that a block leaves open be
 ``![what it shows](figure "a caption")`` (see figures.py) and is drawn there, so the code may stand in a closed
 box and the picture below it. A figure without such a line stops the build, and so does a line without a figure.
 
+Where another machine may print other digits, a page writes dots, ``0.9...  # doctest: +ELLIPSIS``. The build shows what
+it printed itself, marks the line, and says below the block what was asked for. If the dots are too wide a band, the
+next line narrows it, ``>>> assert 0.93 < accuracy < 0.95  # band``: doctest and pytest run it as any other, the reader
+finds it below the block.
+
 A page whose front matter says ``needs: jax`` is shown as it is written where jax is not installed.
 """
 
@@ -15,6 +20,7 @@ import sys
 import types
 import warnings
 from importlib.util import find_spec
+from itertools import zip_longest
 
 import figures
 import numpy as np
@@ -31,6 +37,8 @@ PART = re.compile(
     re.M | re.S,
 )
 EXAMPLE = re.compile(r"^[ \t]*>>> ", re.M)
+BAND = re.compile(r"assert (.+?)\s*# band$")
+NOTE = "Your machine may print other digits. Asked for:"
 
 
 def on_startup(command, dirty):
@@ -57,7 +65,7 @@ def on_page_markdown(markdown, page, config, files):
 
 def run(markdown, name, first_line=0):
     """The page as it is shown, if every example gives what it says."""
-    runner, namespace = doctest.DocTestRunner(_checker(), verbose=False), {"__name__": "__main__"}
+    runner, namespace = _Runner(_checker(), verbose=False), {"__name__": "__main__"}
     waiting, drawn = [], 0
 
     def line(match):
@@ -78,7 +86,7 @@ def run(markdown, name, first_line=0):
         for number in plt.get_fignums():
             waiting.append(figures.draw(plt.figure(number)))
         plt.close("all")
-        return _shown(match)
+        return _shown(match, test.examples)
 
     with contextlib.ExitStack() as page_wide:
         page_wide.enter_context(figures.style())
@@ -100,12 +108,40 @@ def _checker():
     return checker
 
 
-def _shown(match):
-    """The block without what only doctest needs."""
+class _Runner(doctest.DocTestRunner):
+    """Keeps what each example printed."""
+
+    def report_success(self, out, test, example, got):
+        example.got = got
+
+
+def _shown(match, examples=()):
+    """The block without what only doctest needs, and with the numbers of this build where they vary."""
+    lines, shown, varying, bands, at = match["body"].splitlines(), [], [], [], 0
+    for example in examples:
+        printed = example.lineno + example.source.count("\n")
+        end = printed + example.want.count("\n")
+        shown += lines[at : example.lineno]
+        band = BAND.match(example.source)
+        if band:
+            bands.append(band[1])
+        else:
+            shown += lines[example.lineno : printed]
+            if example.options.get(doctest.ELLIPSIS) and not example.exc_msg:
+                wanted, got = lines[printed:end], example.got.splitlines()
+                bands += [line.strip() for line in wanted if "..." in line]
+                differs = [len(got) != len(wanted) or "..." in line for line, _ in zip_longest(wanted, got)]
+                varying += [len(shown) + k for k, varies in enumerate(differs, 1) if varies]
+                shown += [" " * example.indent + line for line in got]
+            else:
+                shown += lines[printed:end]
+        at = end
     info = re.sub(r"^\s*(python|py|)(?=\s|$)", "pycon", match["info"])
-    body = re.sub(r"[ \t]*#[ \t]*doctest:.*", "", match["body"])
+    info += f' hl_lines="{" ".join(map(str, varying))}"' if varying else ""
+    body = re.sub(r"[ \t]*#[ \t]*doctest:.*", "", "\n".join([*shown, *lines[at:]]))
     body = body.replace("<BLANKLINE>", "").rstrip() + "\n"
-    return f"{match['indent']}{match['fence']}{info}\n{body}{match['indent']}{match['fence']}"
+    note = f"\n\n{match['indent']}{NOTE} {', '.join(f'`{band}`' for band in bands)}.\n{match['indent']}{{: .band }}\n"
+    return f"{match['indent']}{match['fence']}{info}\n{body}{match['indent']}{match['fence']}{note if bands else ''}"
 
 
 fresh = False

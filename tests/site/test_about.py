@@ -181,11 +181,11 @@ QUESTIONS = {
         "sigmoid ReLU", "Multidimensional arrays", "Regression classification", "identity softmax", "number of classes",
         "batch",
     ],
-    "04-learning": [
+    "04b-learning": [
         "Training test", "Generalisation", "loss function weights loss", "gradient negative weights",
         "Numerical differentiation", "gradient of the loss by the weights", "Backpropagation gradient",
     ],
-    "05-backpropagation": [
+    "05b-a-network-learns": [
         "computational graph", "Nodes", "Forward backward", "Layers backpropagation",
         "Numerical differentiation gradient check",
     ],
@@ -454,7 +454,7 @@ def test_what_readers_search_for_is_there():
         'loss function · <span lang="ja">損失関数</span> · '
         '<span lang="ko">손실 함수, 손실함수</span> { #loss-function }\n'
         ":   The function that says with one number how bad a network's outputs are. "
-        "[4.&nbsp;Loss functions](../book/04-learning.md#loss-functions)\n"
+        "[4.&nbsp;Loss functions](../book/04b-learning.md#loss-functions)\n"
     ) in text
     assert "im2col { #im2col }" in text
 

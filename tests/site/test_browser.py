@@ -140,7 +140,7 @@ def test_a_page_is_whole_by_day_and_by_night_wide_and_on_a_phone(tabs, address, 
     assert faults + wrong == []
 
 
-@pytest.mark.parametrize("page", ["book/05-backpropagation/", "reference/ops/"])
+@pytest.mark.parametrize("page", ["book/05b-a-network-learns/", "reference/ops/"])
 def test_formulas_are_set_in_the_sites_own_font(tab, address, page):
     visit(tab, address + page)
     tab.evaluate(FAULTS)
@@ -159,7 +159,7 @@ def test_formulas_are_set_in_the_sites_own_font(tab, address, page):
     assert fonts == {("STIX Two Math", True)}
 
 
-@pytest.mark.parametrize("page", ["index", "book/05-backpropagation"])
+@pytest.mark.parametrize("page", ["index", "book/05b-a-network-learns"])
 def test_the_copy_button_takes_what_can_be_typed(tab, address, page):
     text = (DOCS / f"{page}.md").read_text("utf-8")
     blocks = re.findall(r"(?ms)^([ \t]*)```pycon\n(.*?)^\1```$", text)
@@ -196,7 +196,7 @@ def test_the_search_finds_a_word_in_three_languages(browser, address, word, page
     assert f"/{page}" in found
 
 
-@pytest.mark.parametrize("page", ["", "book/05-backpropagation/", "reference/functions/"])
+@pytest.mark.parametrize("page", ["", "book/05b-a-network-learns/", "reference/functions/"])
 def test_whoever_uses_the_keyboard_sees_where_they_are(tab, address, page):
     visit(tab, address + page)
     reached = []

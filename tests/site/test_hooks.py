@@ -82,6 +82,29 @@ def test_no_flag_is_global():
         examples.run(block(">>> 'a'", "u'a'"), "p.md")
 
 
+def test_a_number_that_varies_is_shown_as_it_came_with_its_band_below():
+    lines = ">>> x = 1 / 3", ">>> print('a', x)  # doctest: +ELLIPSIS", "a 0.3...", ">>> assert 0.3 < x < 0.4  # band"
+    shown = examples.run(block(*lines), "p.md")
+    code = """```pycon hl_lines="3"\n>>> x = 1 / 3\n>>> print('a', x)\na 0.3333333333333333\n```\n"""
+    assert shown.startswith(code)
+    assert shown.removeprefix(code).strip() == f"{examples.NOTE} `a 0.3...`, `0.3 < x < 0.4`.\n{{: .band }}"
+    several = [">>> for k in (3, 9):  # doctest: +ELLIPSIS", "...     print(k, 1 / k)", "...     print(k)"]
+    shown = examples.run(block(*several, "3 0.33...", "3", "9 0.11...", "9"), "p.md")
+    assert 'hl_lines="4 6"' in shown
+    assert "9 0.1111111111111111\n9\n```" in shown
+
+
+def test_a_number_outside_its_band_stops_the_build():
+    for wrong in ([">>> 1 / 3  # doctest: +ELLIPSIS", "0.4..."], [">>> x = 1 / 3", ">>> assert x > 0.4  # band"]):
+        with pytest.raises(PluginError, match=r"p\.md"):
+            examples.run(block(*wrong), "p.md")
+
+
+def test_a_message_that_is_cut_stays_cut():
+    lines = ">>> [][1]  # doctest: +ELLIPSIS", "Traceback (most recent call last):", "  ...", "IndexError: list..."
+    assert "IndexError: list...\n```\n" in examples.run(block(*lines), "p.md")
+
+
 def test_the_unicode_directive_is_known():
     assert "u'W1'\n```" in examples.run(block(">>> 'W1'  # doctest: +IGNORE_UNICODE", "u'W1'"), "p.md")
 
