@@ -182,8 +182,8 @@ def test_page_faults_are_counted_in_processes_of_their_own(monkeypatch, capsys):
     rows = faults.measure(rounds=1, images=1000)
     assert [row["before"] for row in rows] == [*faults.BEFORE]
     if platform.libc_ver()[0] == "glibc":
-        nothing, cured, _ = (row["faults"] for row in rows)
-        assert cured < nothing / 4
+        nothing, *cured = (row["faults"] for row in rows)
+        assert max(cured) < nothing / 4, "the line cures it, and so does load_mnist, which frees large blocks"
     monkeypatch.setattr(faults, "measure", lambda: rows)
     monkeypatch.setattr(timing, "one_core", lambda: "anywhere")
     benchmarks.main(["--faults"])
