@@ -206,7 +206,7 @@ def test_the_fill_in_questions_stand_in_their_chapters_with_answers(chapter):
 
 # Notation
 
-LINK = re.compile(r"\[[^\]]*\]\(\.\./(book/(\d\d)-[\w-]+\.md#[\w-]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(\.\./(book/(\d\d)[ab]?-[\w-]+\.md#[\w-]+)\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$", re.S)
 FENCED = re.compile(r"^ *(`{3,})pycon\n(.*?)^ *\1", re.M | re.S)
 CODE = {address: "\n".join(body for _, body in FENCED.findall(text)) for address, text in SECTIONS.items()}
