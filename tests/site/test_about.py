@@ -42,7 +42,7 @@ def test_every_row_is_listed_shown_and_asserted():
     assert [row["row"] for row in listed] == [f"{s}-{k:02}" for s, n in sizes.items() for k in range(1, n + 1)]
     statuses = {"printed", "measured", "never finished", "named only", "no number"}
     assert {row["status"] for row in listed} == statuses
-    assert rows.faults(listed, PASSAGES, rows.tests(ROOT / "tests")) == []
+    assert rows.faults(listed, PASSAGES, rows.tests(ROOT / "tests"), rows.records(ROOT / "tests")) == []
 
 
 def test_the_page_has_a_table_for_each_source():
@@ -62,10 +62,12 @@ PAGE = """# 9. Title
 
 <!-- rows: S0-01 S0-02 -->
 
-The slope is 0.25.
+The slope is 0.25, and 0.75 is said of it.
 
 ```pycon
 >>> # Not a heading, and below no mark of the page:
+>>> print(0.5 / 2, "<!-- rows: S0-09 -->", sep=chr(10))    # not 0.7501
+0.25
 <!-- rows: S0-09 -->
 
 ```
@@ -101,7 +103,69 @@ def test_a_passage_goes_to_the_next_mark_or_heading():
     assert [rows.checked(found[name]) for name in ("S0-01", "S0-03", "S0-04")] == [True, False, False]
 
 
-GOOD = [row("S0-01", "printed", "0.25"), row("S0-02"), row("S0-03", "no number"), row("S0-04", "no number", "1234")]
+def passage(text, page="book/09.md"):
+    return rows.Passage(page, "9. Title", "A section", "a-section", ("S0-01",), text)
+
+
+def example(*lines):
+    return "\n".join(["```pycon", *lines, "", "```"])
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "proves"),
+    [
+        ("It is 0.25.", False, False),
+        ("$$0.25$$", False, False),
+        ("```pycon\n0.25\n```", False, False),
+        (example(">>> print(x)", "0.25"), True, True),
+        (example(">>> print(x)", "[0.25 0.5]"), True, True),
+        (example(">>> print(x)    # doctest: +ELLIPSIS", "0.2..."), False, True),
+        (example(">>> assert abs(x - 0.25) < 1e-9"), True, True),
+        ("    " + example(">>> assert x == 0.25").replace("\n", "\n    "), True, True),
+        (example(">>> f(0.25)", "7"), True, True),
+        (example(">>> W = np.array([0.25])"), True, False),
+        (example(">>> wanted = 0.25", ">>> assert x == wanted"), True, True),
+        (example(">>> for x in (0.25, 1):", "...     print(f(x))", "7", "8"), True, True),
+        (example(">>> wanted = 0.25"), False, False),
+        (example(">>> wanted = [0.25, (1, 2)]", ">>> assert x > 1"), False, True),
+        (example(">>> x = f(1)    # 0.25"), False, False),
+        (example(">>> def f(x):", "...     'It is 0.25.'", "...     return x"), False, False),
+        ("```python\nassert x == 0.25\n```", False, False),
+        ("See `tests/experiments/a.csv`.", True, True),
+        ("See `experiments/a.csv`.", False, False),
+    ],
+)
+def test_a_number_counts_where_it_is_executed_or_recorded(text, counts, proves):
+    here = [passage(text)]
+    found = rows.faults([row("S0-01", "no number", "0.25")], here, {}, {"tests/experiments/a.csv": "1, 0.25\n"})
+    fault = "S0-01: no output, no code and no record has the number 0.25 (marked in book/09.md)"
+    assert found == ([] if counts else [fault])
+    if "`tests" not in text:
+        assert rows.checked(here[0]) is proves
+
+
+def test_the_cells_of_a_lab_are_executed_too():
+    text = "```python\nx = f(0.5)  # 0.25\nassert abs(x - 0.75) < 1\n```"
+    lab = passage(text, "labs/a.md")
+    assert rows.checked(lab)
+    assert "0.75" in rows.evidence(lab)
+    assert "0.25" not in rows.evidence(lab)
+    assert not rows.checked(passage(text))
+
+
+def test_a_record_that_is_not_there_is_a_fault():
+    here = [passage("See `tests/experiments/b.csv`.")]
+    assert rows.faults([row("S0-01", "no number")], here, {}, {}) == [
+        "S0-01: book/09.md names tests/experiments/b.csv, which is not there"
+    ]
+
+
+def test_the_records_are_tables_in_the_tests_folder():
+    found = rows.records(ROOT / "tests")
+    assert {"tests/experiments/numerical.csv", "tests/experiments/record.md"} <= found.keys()
+
+
+GOOD = [row("S0-01", "printed", "0.25"), row("S0-02"), row("S0-03", "no number"), row("S0-04", "no number")]
 
 
 @pytest.mark.parametrize(
@@ -112,14 +176,19 @@ GOOD = [row("S0-01", "printed", "0.25"), row("S0-02"), row("S0-03", "no number")
         ([*GOOD, row("S1-01")], {"S1-01": [("test_a.py", "test_b", "")]}, ["S1-01: no page shows it"]),
         (GOOD[1:], {}, ["a mark names S0-01, which is not in sources.csv"]),
         (GOOD, {"S9-99": [("test_a.py", "test_b", "")]}, ["a mark names S9-99, which is not in sources.csv"]),
-        ([*GOOD[:2], row("S0-03"), GOOD[3]], {}, ["S0-03: nothing asserts its numbers"]),
+        ([*GOOD[:2], row("S0-03"), GOOD[3]], {}, ["S0-03: nothing asserts its numbers (marked in book/09.md)"]),
         ([*GOOD[:2], row("S0-03"), GOOD[3]], {"S0-03": [("test_a.py", "test_b", "")]}, []),
         (
-            [row("S0-01", "printed", "0.2", "0.25", "25"), *GOOD[1:]],
+            [row("S0-01", "printed", "0.2", "0.25", "25", "0.75"), *GOOD[1:]],
             {},
-            ["S0-01: no passage and no test with its mark has the number 0.2, 25"],
+            ["S0-01: no output, no code and no record has the number 0.2, 25, 0.75 (marked in book/09.md)"],
         ),
-        ([row("S0-01", "printed", "0.2"), *GOOD[1:]], {"S0-01": [("test_a.py", "test_b", "== 0.2")]}, []),
+        ([row("S0-01", "printed", "0.2"), *GOOD[1:]], {"S0-01": [("test_a.py", "test_b", "x == 0.2")]}, []),
+        (
+            [*GOOD[:3], row("S0-04", "no number", "1234")],
+            {},
+            ["S0-04: no output, no code and no record has the number 1234 (marked in book/09.md)"],
+        ),
     ],
 )
 def test_each_kind_of_fault_is_named(listed, asserted, fault):
@@ -130,16 +199,23 @@ def test_marks_of_tests_are_read(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "test_a.py").write_text(
         'import pytest\n\n@pytest.mark.traps("T01")\n@pytest.mark.rows("S0-01", "S0-02")\n'
-        '@pytest.mark.parametrize("x", [0.5])\ndef test_b(x):\n    assert x\n\n\ndef test_c():\n    assert 7\n'
+        '@pytest.mark.parametrize("x", [0.5])\ndef test_b(x):\n    """Of 6."""\n    assert x  # or 8\n\n\n'
+        'def test_c():\n    assert 7\n\n\n@pytest.mark.rows("S0-05", record="b.csv")\ndef test_e():\n    assert 9\n'
     )
+    (tmp_path / "b.csv").write_text("x,y\n0.125,250\n")
     (tmp_path / "a.py").write_text('@pytest.mark.rows("S0-03")\ndef test_d():\n    pass\n')
     found = rows.tests(tmp_path)
     assert {name: [(file, test) for file, test, _ in tests] for name, tests in found.items()} == {
         "S0-01": [("test_a.py", "test_b")],
         "S0-02": [("test_a.py", "test_b")],
+        "S0-05": [("test_a.py", "test_e")],
     }
     assert "0.5" in found["S0-01"][0][2]
-    assert "7" not in found["S0-01"][0][2]
+    assert not [number for number in ("S0", "6", "7", "8", "0.125") if number in found["S0-01"][0][2]]
+    assert [number for number in ("S0", "9", "0.125") if number in found["S0-05"][0][2]] == ["9", "0.125"]
+    assert rows.faults([row("S0-05", "printed", "0.125", "250")], [passage("")._replace(rows=("S0-05",))], found) == [
+        f"a mark names S0-0{k}, which is not in sources.csv" for k in (1, 2)
+    ]
 
 
 def site(tmp_path, listed="row,status,what,numbers\nS0-01,printed,It,0.25\nS0-02,no number,Thing,\n"):
@@ -163,6 +239,22 @@ def test_the_line_becomes_a_table(tmp_path):
     assert "| S0-01<br> *printed* | It | [9.&nbsp;A first section](../book/09.md#a-first-section)<br>" in table
     assert "test_<wbr>a.py::<wbr>test_<wbr>b</code>, the page's own examples |" in table
     assert "| S0-02 | Thing | [9.&nbsp;A first section](../book/09.md#a-first-section)<br>asserted by the page" in table
+
+
+@pytest.mark.parametrize(
+    ("chapter", "heading", "text"),
+    [
+        ("9. Title", "9. Title", "9.&nbsp;Title"),
+        ("9. Title", "A section", "9.&nbsp;A section"),
+        ("4a. Slopes", "4a. Slopes", "4a.&nbsp;Slopes"),
+        ("4a. Slopes", "Tangents", "4a.&nbsp;Tangents"),
+        ("XOR", "XOR", "XOR"),
+        ("XOR", "The film", "XOR: The film"),
+    ],
+)
+def test_a_link_names_the_chapter_by_its_number(chapter, heading, text):
+    here = rows.Passage("book/09.md", chapter, heading, "a", (), "")
+    assert rows.link(here, "about/sources.md") == f"[{text}](../book/09.md#a)"
 
 
 def test_a_missing_row_breaks_the_build(tmp_path):
@@ -454,7 +546,7 @@ def test_what_readers_search_for_is_there():
         'loss function · <span lang="ja">損失関数</span> · '
         '<span lang="ko">손실 함수, 손실함수</span> { #loss-function }\n'
         ":   The function that says with one number how bad a network's outputs are. "
-        "[4.&nbsp;Loss functions](../book/04b-learning.md#loss-functions)\n"
+        "[4b.&nbsp;Loss functions](../book/04b-learning.md#loss-functions)\n"
     ) in text
     assert "im2col { #im2col }" in text
 
