@@ -342,3 +342,51 @@ def test_wrapped_ops_keep_their_settings_too():
     _, pullback, _ = layer(params, x, layers.Mode(dx=False))
     assert pullback(np.ones((4, 2)))[0] is None
     assert_allclose(layer(params, x)[1](np.ones((4, 2)))[0], np.full((4, 3), 2.0))
+
+
+def test_floats_that_fit_go_straight_to_the_formula(monkeypatch):
+    def brought(*_):
+        raise AssertionError("the long way, which every step would pay for")
+
+    monkeypatch.setattr(nn._arrays, "_brought", brought)
+    for dtype in (np.float32, np.float64):
+        x, w = X.astype(dtype), W.astype(dtype)
+        scaled(x, w, power=2)
+        ops.relu(x)
+        ops.affine(x, np.ones((3, 2), dtype), np.ones(2, dtype))
+        ops.softmax_cross_entropy(x, [0, 1])
+        ops.batch_norm(x, w, w)
+        embedding(np.array([0, 1]), x)
+    with pytest.raises(AssertionError, match="long way"):
+        ops.relu([1.0])
+
+
+def test_several_inputs_are_of_one_length():
+    x, t = np.ones((4, 2)), np.zeros(4, int)
+    assert next(nn.minibatches((x, x), t, 2))[0][1].shape == (2, 2)
+    with refused("minibatches: x has shape (4, 2), (5, 2); wanted (N, ...)"):
+        nn.minibatches((x, np.ones((5, 2))), t, 2)
+
+
+def test_the_ends_of_an_interval_count_as_its_brackets_say():
+    real = nn._arrays.real
+    assert real("f", "a", np.inf, "(0, inf]") == np.inf
+    assert real("f", "a", 0, "[0, 1)") == 0
+    for x, within in ((0, "(0, inf]"), (1, "[0, 1)"), (np.inf, "[0, inf)")):
+        with refused(f"f: a is {float(x)!r}, wanted a number in {within}"):
+            real("f", "a", float(x), within)
+
+
+def test_one_default_is_the_mark_of_a_loss_and_two_are_not():
+    @nn.op("x (...)")
+    def halved(x):
+        half, none = 0.5, 0.0
+        return x / 2, lambda dy, half=half, none=none: (dy * half + none,)
+
+    assert isinstance(halved(3.0)[1](1)[0], np.generic | np.ndarray), "an array of the output's shape"
+
+
+def test_jax_draws_other_numbers_for_every_key():
+    jnp = pytest.importorskip("jax.numpy")
+    x, keys = jnp.zeros(8), [(0,), (1,), (0, 1), (0, 2), (1, 1), (0, 1, 2), (0, 0, 1)]
+    assert len({tuple(nn._arrays.uniform(key, x).tolist()) for key in keys}) == len(keys)

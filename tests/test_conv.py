@@ -379,3 +379,21 @@ def test_a_window_with_a_nan_passes_its_gradient_on():
     dx = pullback(np.array([[[[5.0, 7.0]]]]))[0]
     assert dx[0, 0, :, :2].sum() == 5
     assert_array_equal(dx[0, 0, :, 2:], [[7, 0], [0, 0]])
+
+
+def test_columns_of_another_shape_and_images_of_three_axes_are_refused():
+    with pytest.raises(ValueError, match=r"^col2im: col has shape \(1, 4, 3\), wanted \(1, 4, 4\) for images"):
+        conv.col2im(np.ones((1, 4, 3)), (1, 1, 3, 3), 2, 2)
+    with pytest.raises(ValueError, match=r"^col2im: the images have shape \(1, 3, 3\), wanted \(N, C, H, W\)"):
+        conv.col2im(np.ones((1, 4, 4)), (1, 3, 3), 2, 2)
+    with pytest.raises(ValueError, match=r"^im2col: pad is -1, wanted an int from 0 up"):
+        conv.im2col(np.ones((1, 1, 3, 3)), 2, 2, pad=-1)
+
+
+def test_an_image_whose_columns_are_more_than_a_megabyte(rng):
+    x, W = rng.standard_normal((2, 1, 200, 200)), rng.standard_normal((1, 1, 3, 3))
+    y, pullback = ops.conv2d(x, W, np.array([1.0]))
+    seen = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))
+    assert_allclose(y, (seen * W[:, :, None, None]).sum(axis=(-2, -1)) + 1, rtol=1e-12, atol=1e-12)
+    dW = pullback(np.ones(y.shape))[1]
+    assert_allclose(dW[0, 0], seen.sum(axis=(0, 1, 2, 3)), rtol=1e-12, atol=1e-9)

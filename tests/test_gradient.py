@@ -598,3 +598,11 @@ def test_check_vjp_does_not_draw_what_its_caller_drew_from_the_same_seed():
 
     nn.check_vjp(op, [x])
     assert not np.allclose(drawn[0], x)
+
+
+def test_a_mask_is_handed_to_an_op_as_it_is():
+    def masked(x, mask):
+        assert mask.dtype == bool
+        return x * mask, lambda dy: (dy * mask, None)
+
+    assert nn.check_vjp(masked, (np.ones(3), np.array([True, False, True])))[0] < 1e-6

@@ -407,3 +407,28 @@ def test_small_ints_do_not_wrap_around():
     assert_array_equal(nn.sum_squared_error(pixels, np.array([[255, 1]], np.uint8)), (25 + 4) / 2)
     y, _ = ops.affine(pixels, np.full((2, 1), 2, np.float32), np.zeros(1, np.float32))
     assert_array_equal(y, np.array([[506]], np.float32), strict=True)
+
+
+def test_the_mean_of_a_loss_is_over_all_places_of_the_batch(rng):
+    z, t = rng.standard_normal((2, 3, 4)), rng.integers(0, 4, (2, 3))
+    for labels in (t, np.eye(4)[t]):
+        loss, pullback = ops.softmax_cross_entropy(z, labels)
+        flat, back = ops.softmax_cross_entropy(z.reshape(6, 4), labels.reshape(6, *labels.shape[2:]))
+        assert_allclose(loss, flat, rtol=1e-15)
+        assert_allclose(pullback()[0].reshape(6, 4), back()[0], rtol=1e-15)
+
+
+def test_a_batch_may_have_one_axis_behind_its_features(rng):
+    x, gamma, beta = rng.standard_normal((4, 3, 5)), rng.standard_normal(3), rng.standard_normal(3)
+    y, pullback = ops.batch_norm(x, gamma, beta)
+    rows, back = ops.batch_norm(x.swapaxes(1, 2).reshape(20, 3), gamma, beta)
+    assert_allclose(y.swapaxes(1, 2).reshape(20, 3), rows, rtol=1e-12, atol=1e-14)
+    dy = rng.standard_normal(y.shape)
+    for a, b in zip(pullback(dy)[1:], back(dy.swapaxes(1, 2).reshape(20, 3))[1:], strict=True):
+        assert_allclose(a, b, rtol=1e-12)
+
+
+def test_targets_of_more_digits_widen_no_gradient():
+    y, t = np.ones((2, 2), np.float32), np.zeros((2, 2))
+    for op in (ops.mean_squared_error, ops.sum_squared_error, ops.sigmoid_cross_entropy):
+        assert op(y, t)[1]()[0].dtype == np.float32
