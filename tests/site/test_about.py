@@ -277,10 +277,8 @@ QUESTIONS = {
         "Training test", "Generalisation", "loss function weights loss", "gradient negative weights",
         "Numerical differentiation", "gradient of the loss by the weights", "Backpropagation gradient",
     ],
-    "05b-a-network-learns": [
-        "computational graph", "Nodes", "Forward backward", "Layers backpropagation",
-        "Numerical differentiation gradient check",
-    ],
+    "05a-way-back": ["computational graph", "Nodes", "Forward backward"],
+    "05b-a-network-learns": ["Layers backpropagation", "Numerical differentiation gradient check"],
 }  # fmt: skip
 
 
