@@ -7,7 +7,7 @@ import pytest
 
 import nnfunc as nn
 
-from .experiments import numerical
+from .experiments import numerical, xor
 
 
 @pytest.mark.rows("S4-14", "S4-15", "S4-16", "S4-17")
@@ -60,3 +60,37 @@ def test_the_two_runs_of_the_record_start_alike(mnist):
     assert (one["step"], three["step"]) == (1, 3)
     assert one["numerical loss"] == one["backprop loss"]
     assert 0 < float(one["weights apart"]) < float(three["weights apart"]) < 1e-9
+
+
+# XOR from fifty starts
+
+
+@pytest.mark.rows("S1-08", "S1-09")
+def test_the_record_of_fifty_starts_has_one_that_does_not_learn():
+    with xor.RECORD.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["seed"], float(row["h"])) for row in rows] == [(str(seed), h) for seed in range(50) for h in xor.STEPS]
+    for h, failing in ((0.1, {"36"}), (1e-4, set())):
+        ends = {row["seed"]: row for row in rows if float(row["h"]) == h}
+        assert {seed for seed, row in ends.items() if row["answers"] != "0110"} == failing
+        assert {seed for seed, row in ends.items() if row["right"] != "4"} == failing
+        assert all(0.03 < float(row["loss"]) < 0.3 for seed, row in ends.items() if seed not in failing)
+    ends = [float(row["loss"]) for row in rows if row["h"] == "0.1"]
+    assert ends[:3] == pytest.approx([0.11739579531320771, 0.11924, 0.05571], abs=5e-6)
+    assert np.log(2) / 2 < ends[36] < 0.38
+
+
+def test_the_starts_learn_as_the_library_does():
+    x, t = nn.xor()
+    loss = lambda z, t: (nn.cross_entropy_error(nn.softmax(z), t), None)
+    for row in xor.run(seeds=(3, 36), steps=20):
+        params = {name: p[0].squeeze() for name, p in xor.starts([row["seed"]]).items()}
+        grad, sgd = nn.numerical_value_and_grad(nn.mlp(), loss, h=row["h"]), nn.sgd(0.01)
+        opt = sgd.init(params)
+        for _ in range(20):
+            _, grads, _ = grad(params, x.astype(np.float64), t)
+            params, opt = sgd.step(params, grads, opt)
+        scores = nn.predict(nn.mlp(), params, x)
+        assert float(row["loss"]) == pytest.approx(loss(scores, t)[0], abs=1e-10)
+        assert row["answers"] == "".join(map(str, scores.argmax(axis=1)))
+        assert row["right"] == (scores.argmax(axis=1) == t).sum()
