@@ -391,7 +391,8 @@ def _shrink(longest: float, norm: Any) -> Any:
     if isinstance(norm, float):
         return 1.0 if norm <= longest else longest / norm
     xp = namespace(norm)
-    return xp.where(norm <= longest, xp.ones_like(norm), longest / norm)
+    short, one = norm <= longest, xp.ones_like(norm)
+    return xp.where(short, one, longest / xp.where(short, one, norm))
 
 
 def _norm(arrays: Sequence[Array]) -> Any:

@@ -25,15 +25,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RECORD, REASONS = ROOT / "tests" / "mutation.md", ROOT / "tests" / "mutation.csv"
-# Each module's own test files, the quickest first.
+# Each module's own test files, the quickest first. The ops of all modules share those of errors, of numbers at the edge
+# and of other libraries' arrays.
 OWN = {
-    "_arrays": ["test_arrays", "test_functions", "test_errors", "test_wrong_calls"],
-    "functions": ["test_functions", "test_numbers"],
+    "_arrays": ["test_arrays", "test_functions", "test_errors", "test_wrong_calls", "test_numbers"],
+    "functions": ["test_functions", "test_errors", "test_numbers"],
     "gradient": ["test_gradient", "test_checkers"],
-    "conv": ["test_conv"],
-    "ops": ["test_ops", "test_numbers"],
-    "layers": ["test_layers"],
-    "networks": ["test_networks"],
+    "conv": ["test_conv", "test_errors", "test_array_api"],
+    "ops": ["test_ops", "test_errors", "test_numbers", "test_array_api"],
+    "layers": ["test_layers", "test_errors"],
+    "networks": ["test_networks", "test_errors"],
     "numerical": ["test_numerical_training", "test_networks"],
     "initializers": ["test_initializers"],
     "optimizers": ["test_optimizers"],
@@ -94,17 +95,19 @@ def told(results, number):
     """The record: how many were noticed in each module, and what was not."""
     with REASONS.open(encoding="utf-8", newline="") as file:
         reasons = {(row["module"], row["change"]): row["reason"] for row in csv.DictReader(file)}
-    lines, rest = ["| module | tried | noticed |", "| --- | ---: | ---: |"], []
+    lines, rest = ["| module | tried | noticed | no mistake |", "| --- | ---: | ---: | ---: |"], []
     everything = Counter()
     for module, found in results.items():
         survivors = [changed(diff) for outcome, diff in found if str(outcome).upper().endswith("SURVIVED")]
-        everything += Counter(tried=len(found), noticed=len(found) - len(survivors))
-        lines.append(f"| `{module}` | {len(found)} | {len(found) - len(survivors)} |")
-        rest += [
-            f"- `{module}`: {change}: {reasons.get((module, change), '**no reason yet**')}" for change in survivors
-        ]
-    share = everything["noticed"] / max(1, everything["tried"])
-    head = f"{everything['tried']} of {number} mutations, seed 0, by `python -m tests.mutation`: {share:.1%} noticed."
+        why = {change: reasons.get((module, change)) for change in survivors}
+        here = Counter(tried=len(found), noticed=len(found) - len(survivors))
+        here["none"] = sum(why[change] is not None for change in survivors)
+        everything += here
+        lines.append(f"| `{module}` | {here['tried']} | {here['noticed']} | {here['none']} |")
+        rest += [f"- `{module}`: {change}: {why[change] or '**no reason yet**'}" for change in survivors]
+    share, mistakes = everything["noticed"] / everything["tried"], everything["tried"] - everything["none"]
+    head = f"{everything['tried']} of {number} mutations, seed 0, by `python -m tests.mutation`: {share:.1%} noticed, "
+    head += f"{everything['noticed'] / mistakes:.1%} of those that are mistakes."
     return "\n".join(["# Mutations", "", head, "", *lines, "", "What no test noticed:", "", *rest, ""])
 
 

@@ -655,3 +655,55 @@ def test_a_lifted_layer_carries_its_settings():
     assert layers.conv2d(1, stride=2, pad=(0, 1)).settings == {"stride": (2, 2), "pad": (0, 1)}
     assert layers.max_pool2d(2).settings == {"size": (2, 2), "stride": (2, 2), "pad": (0, 0)}
     assert affine(1).settings == {}
+
+
+@pytest.mark.parametrize("gradients", [(), (1.0,), (1.0, 2.0, 3.0), [1.0, 2.0], None])
+def test_a_pullback_gives_a_gradient_for_the_input_and_each_weight(gradients):
+    layer = lift(lambda x, w: (x * w, lambda dy: gradients), "w")
+    _, pullback, _ = layer({"w": np.ones(2)}, np.ones(2))
+    with pytest.raises(ValueError, match=r"returned .*, wanted \(dx, dw\)"):
+        pullback(np.ones(2))
+    none = lift(lambda x: (x, lambda dy: ()))({}, np.ones(2))[1]
+    with pytest.raises(ValueError, match=r"returned .*, wanted \(dx\)"):
+        none(np.ones(2))
+
+
+@pytest.mark.parametrize("answer", [None, (1.0,), (1.0, {}, {}), [1.0, {}]])
+def test_a_layer_in_a_chain_whose_way_back_gives_no_pair_is_told(answer):
+    net = serial(lambda params, x, mode: (x, lambda dy: answer, {}))
+    with pytest.raises(ValueError, match=r"returned .*, wanted \(dx, grads\)"):
+        net({}, np.ones(2))[1](np.ones(2))
+
+
+def test_two_branches_take_two_gradients():
+    _, pullback, _ = layers.parallel(layers.relu, layers.tanh)({}, (np.ones(2), np.ones(2)))
+    for wrong in ((np.ones(2),), (np.ones(2),) * 3, [np.ones(2)] * 2):
+        with pytest.raises(ValueError, match=r"the gradient is .*, wanted a tuple of 2$"):
+            pullback(wrong)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("stride", 0), ("pad", -1), ("size", 0)])
+def test_a_layer_that_cannot_be_is_refused_when_it_is_made(setting, value):
+    with pytest.raises(ValueError, match=rf"^max_pool2d: {setting} is {value}, wanted an int from {value + 1} up"):
+        layers.max_pool2d(**{"size": 2} | {setting: value})
+
+
+def test_what_is_no_layer_is_refused_by_what_takes_layers():
+    for wrong in (ops.relu, nn.relu, layers.affine, 3):
+        with pytest.raises(ValueError, match=r"^serial: layer 0 is .*; wanted a layer"):
+            serial(wrong)
+    serial(layers.affine(1), lambda params, x, mode: (x, None, {}))
+
+
+def test_a_mode_of_a_kind_of_its_own_is_a_mode():
+    class Loud(Mode):
+        pass
+
+    assert layers.relu({}, np.ones(2), Loud())[0].tolist() == [1, 1]
+
+
+def test_the_walk_over_the_layers_goes_into_chains_within_chains():
+    net = serial(layers.affine(1), serial(layers.relu, serial(layers.affine(2))))
+    params = {"W1": 1, "b1": 1, "W2": 1, "b2": 1}
+    found = [(layer.__name__, mode.key) for layer, mode in layers._leaves(net, params, Mode(key=(5,)))]
+    assert found == [("affine(W1, b1)", (5, 0)), ("relu", (5, 1, 0)), ("affine(W2, b2)", (5, 1, 1, 0))]

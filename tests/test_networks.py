@@ -819,3 +819,46 @@ def test_parts_take_tuples_of_inputs():
 def test_parts_that_cannot_be_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def given_gradients(*gs):
+    """A gradient function whose gradients are these, whatever it is asked."""
+    return lambda params, x, t, mode=EVAL: (1.0, {f"g{k}": g for k, g in enumerate(gs)}, {})
+
+
+@pytest.mark.parametrize("library", ["numpy", "array_api_strict"])
+def test_only_gradients_that_are_too_long_are_shortened(library):
+    xp = pytest.importorskip(library)
+    for first, second, longest, factor in (
+        ([3.0, 0.0], [[4.0]], 10.0, 1),
+        ([3.0, 0.0], [[4.0]], 5.0, 1),
+        ([3.0, 0.0], [[4.0]], 2.5, 0.5),
+        ([3.0, 0.0], [[-4.0]], 1.0, 0.2),
+        ([0.0, 0.0], [[0.0]], 1.0, 1),
+        ([1e200, 0.0], [[0.0]], 1.0, 1e-200),
+    ):
+        grad = nn.with_clipping(given_gradients(xp.asarray(first), xp.asarray(second)), longest)
+        _, grads, _ = grad({}, None, None)
+        assert_allclose(np.asarray(grads["g0"]), factor * np.array(first), rtol=1e-12)
+        assert_allclose(np.asarray(grads["g1"]), factor * np.array(second), rtol=1e-12)
+
+
+def test_the_penalty_is_half_the_sum_of_squares_of_the_weights_alone():
+    penalty, grads = nn.weight_decay({"W1": np.array([[1.0, -2.0]]), "W2": np.array([[3.0]]), "b1": np.ones(2)}, 0.5)
+    assert_allclose(penalty, 0.25 * 14)
+    assert_array_equal(grads["W1"], [[0.5, -1.0]])
+    assert grads.keys() == {"W1", "W2"}
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ((), "no names"),
+        (("W1", "b1", "V9"), "W1, b1, V9"),
+        (("W1",), "W1"),
+        (("W1", "b1", "W3", "b3"), "W1, b1, W3, b3"),
+    ],
+)
+def test_mlp_refuses_a_name_too_many_or_too_few(names, told):
+    with pytest.raises(ValueError, match=f"^mlp: params has {told}; wanted W1, b1, W2, b2, ... without a gap$"):
+        nn.predict(nn.mlp(), dict.fromkeys(names, np.ones((1, 1))), np.ones((1, 1)))
