@@ -78,7 +78,8 @@ def run(markdown, name, first_line=0):
             return figures.place(match, waiting, f"{name}:{line(match)}", f"fig{drawn}", namespace)
         if not EXAMPLE.search(match["body"]):
             return match[0]
-        test = doctest.DocTestParser().get_doctest(match["body"], namespace, name, name, line(match))
+        at = line(match)  # in the test's name, or doctest would look for another block's lines in this one
+        test = doctest.DocTestParser().get_doctest(match["body"], namespace, f"{name}:{at}", name, at)
         test.globs, report = namespace, []
         runner.run(test, out=report.append, clear_globs=False)
         if runner.failures:

@@ -100,6 +100,14 @@ def test_a_number_outside_its_band_stops_the_build():
             examples.run(block(*wrong), "p.md")
 
 
+def test_an_error_may_come_out_of_a_function_of_an_earlier_block():
+    earlier = block(
+        ">>> def fails():", "...     raise ValueError('no')", ">>> 1", "1", ">>> def calls():", "...     fails()"
+    )
+    lines = ">>> calls()", "Traceback (most recent call last):", "  ...", "ValueError: no"
+    assert "ValueError: no" in examples.run(earlier + block(*lines), "p.md")
+
+
 def test_a_message_that_is_cut_stays_cut():
     lines = ">>> [][1]  # doctest: +ELLIPSIS", "Traceback (most recent call last):", "  ...", "IndexError: list..."
     assert "IndexError: list...\n```\n" in examples.run(block(*lines), "p.md")
