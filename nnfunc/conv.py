@@ -342,7 +342,8 @@ def max_pool2d(x: Array, size: Pair, stride: Pair | None = None, pad: Pair = 0) 
     """
     win = _pool_windows("max_pool2d", x.shape, size, stride, pad)
     xp, padded = namespace(x), _padded(x, win, -np.inf)
-    low = reduce(xp.maximum, [padded[..., i, :] for i in win.rows()])  # first the axis whose pixels lie side by side
+    # Rows first: of two rows, the pixels lie side by side.
+    low = reduce(xp.maximum, [padded[..., i, :] for i in win.rows()])
     y = reduce(xp.maximum, [low[..., j] for j in win.columns()])
 
     def pullback(dy):
