@@ -390,3 +390,11 @@ def test_jax_draws_other_numbers_for_every_key():
     jnp = pytest.importorskip("jax.numpy")
     x, keys = jnp.zeros(8), [(0,), (1,), (0, 1), (0, 2), (1, 1), (0, 1, 2), (0, 0, 1)]
     assert len({tuple(nn._arrays.uniform(key, x).tolist()) for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize(("came", "wanted"), [("float64", "float32"), ("float32", "float64"), ("bool", "float32")])
+def test_one_array_takes_the_dtype_of_another(came, wanted):
+    x, y = np.ones(2, came), np.ones(2, wanted)
+    assert nn._arrays.like(x, y).dtype == wanted
+    assert nn._arrays.like(y, y) is y
+    assert nn._arrays.like(xp.asarray(x), xp.asarray(y)).dtype == xp.asarray(y).dtype

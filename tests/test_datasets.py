@@ -195,6 +195,28 @@ def test_images_are_not_transposed_or_cut(folder):
     assert x.ravel().tolist() == list(range(36))
 
 
+def test_images_that_lie_are_stood_up(folder):
+    (lying, _), _ = nn.load_mnist(normalize=False, flatten=False, path=folder)
+    (x, _), _ = nn.load_mnist(normalize=False, flatten=False, path=folder, transpose=True)
+    assert np.array_equal(x, lying.transpose(0, 1, 3, 2))
+    (rows, _), _ = nn.load_mnist(normalize=False, path=folder, transpose=True)
+    assert np.array_equal(rows, x.reshape(3, 12))
+
+
+def test_the_limit_is_the_last_number_of_bytes_that_passes(tmp_path):
+    (tmp_path / "x").write_bytes(gzip.compress(idx([7] * 1000, (1000,))))
+    assert len(nn.read_idx(tmp_path / "x", limit=1000)) == 1000
+    with pytest.raises(ValueError, match=r"want 1000 of 999 at most"):
+        nn.read_idx(tmp_path / "x", limit=999)
+
+
+def test_one_class_alone_has_rows_of_one(folder):
+    (folder / NAMES[1]).write_bytes(labels([0, 0, 0]))
+    (folder / NAMES[3]).write_bytes(labels([0, 0]))
+    (_, t), _ = nn.load_mnist(one_hot_label=True, path=folder)
+    assert t.tolist() == [[1], [1], [1]]
+
+
 def test_no_samples_are_a_data_set_too(folder):
     (folder / NAMES[2]).write_bytes(images(0))
     (folder / NAMES[3]).write_bytes(labels([]))
@@ -349,6 +371,10 @@ def test_spiral():
     rng = np.random.default_rng(0)
     assert np.array_equal(nn.spiral(rng, 60, 5, 0.1)[0], x)
     assert not np.array_equal(nn.spiral(rng, 60, 5, 0.1)[0], x), "a generator is advanced"
+
+
+def test_a_spiral_has_three_arms_of_a_hundred_if_nothing_is_said():
+    assert all(np.array_equal(a, b) for a, b in zip(nn.spiral(0), nn.spiral(0, 100, 3, 0.2), strict=True))
 
 
 def test_a_spiral_without_noise_is_its_formula():

@@ -468,6 +468,17 @@ def test_history_gives_curves_to_plot():
         nn.history([])
 
 
+def test_the_curves_are_of_the_librarys_arrays_of_which_the_metrics_are():
+    xp = pytest.importorskip("array_api_strict")
+    states = [nn.init_state(nn.sgd(), {})._replace(step=k) for k in (1, 2, 3)]
+    losses = [0.5, xp.asarray(0.25), xp.asarray(0.125)]
+    _, curves = nn.history((s, {"loss": loss}) for s, loss in zip(states, losses, strict=True))
+    assert [type(axis).__module__.partition(".")[0] for axis in curves["loss"]] == ["array_api_strict"] * 2
+    assert [np.asarray(axis).tolist() for axis in curves["loss"]] == [[1, 2, 3], [0.5, 0.25, 0.125]]
+    _, curves = nn.history((s, {"loss": np.float32(loss)}) for s, loss in zip(states, (3, 2, 1), strict=True))
+    assert [type(axis) for axis in curves["loss"]] == [np.ndarray] * 2
+
+
 def test_progress_passes_the_run_on_unchanged(capsys):
     pytest.importorskip("tqdm", reason="the bar comes with the extra `progress`")
     x, t, step, state = problem()
@@ -487,15 +498,20 @@ def test_progress_counts_the_runs_steps(monkeypatch):
             super().__init__(*args, **settings | {"disable": False, "file": io.StringIO()})
             seen.append((self.n, self.total))
 
+        def set_postfix(self, **told):
+            seen.append(told["loss"])
+
         def close(self):
             seen.append((self.n, self.total))
             super().close()
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
     states = [nn.init_state(nn.sgd(), {})._replace(step=k) for k in range(51, 101)]
-    list(nn.progress(((s, {"loss": 1.0}) for s in states), 100, start=50))
-    assert seen[0] == (50, 100)
-    assert seen[1] == (100, 100)
+    list(nn.progress(((s, {"loss": s.step / 4}) for s in states), 100, start=50))
+    assert seen[:3] == [(50, 100), "25.000", (100, 100)], "the loss is told at every hundredth step"
+    seen.clear()
+    list(nn.progress(((s._replace(step=s.step - 50), {}) for s in states), 50))
+    assert seen[:2] == [(0, 50), (50, 50)]
 
 
 # Saved, loaded, resumed
