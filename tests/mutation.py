@@ -41,7 +41,7 @@ OWN = {
     "params": ["test_params", "test_faults", "test_hostile"],
     "training": ["test_training", "test_faults"],
     "search": ["test_search"],
-    "datasets/__init__": ["test_datasets"],
+    "datasets/__init__": ["test_datasets", "test_hostile"],
     "datasets/images": ["test_images"],
     "__main__": ["test_main"],
 }
