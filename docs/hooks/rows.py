@@ -29,6 +29,7 @@ from mkdocs.utils import get_relative_url
 LINE = re.compile(r"^\[rows:[ \t]*(S\d)[ \t]*\][ \t]*$", re.M)
 MARK = re.compile(r"^[ \t]*<!-- rows: ([\w\- ]+?) -->$")
 HEADING = re.compile(r"^(#+) (.+)$")
+NAMED = re.compile(r"\s*\{[^}]*#([\w-]+)[^}]*\}$")
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
 BLOCK = re.compile(
     r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)\n(?P<body>[\s\S]*?)^(?P=indent)(?P=fence)[ \t]*$", re.M
@@ -90,9 +91,10 @@ def _passages(page, text):
             yield Passage(page, chapter, heading, anchor, shows, "\n".join(lines))
             shows, lines = tuple(mark[1].split()) if mark else (), []
         if title:
-            heading = re.sub(r"\[([^\]]*)\]\[[^\]]*\]|[`*]", r"\1", title[2])
+            named = NAMED.search(title[2])
+            heading = re.sub(r"\[([^\]]*)\]\[[^\]]*\]|[`*]", r"\1", NAMED.sub("", title[2]))
             chapter = chapter or heading
-            anchor = unique(slugify(heading, "-"), used)
+            anchor = named[1] if named else unique(slugify(heading, "-"), used)
         lines.append(line)
     yield Passage(page, chapter, heading, anchor, shows, "\n".join(lines))
 

@@ -90,6 +90,11 @@ def shown(text=PAGE):
     return rows.passages({"book/09.md": text})
 
 
+def test_a_heading_may_name_its_anchor():
+    first, second = shown("## *One* { #t1 }\n\ntext\n\n## One\n")[1:]
+    assert (first.heading, first.anchor, second.heading, second.anchor) == ("One", "t1", "One", "one")
+
+
 def test_a_passage_goes_to_the_next_mark_or_heading():
     found = {name: passage for passage in shown() for name in passage.rows}
     assert list(found) == ["S0-01", "S0-02", "S0-03", "S0-04"]
