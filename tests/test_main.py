@@ -298,6 +298,26 @@ def test_predict_reads_idx_files_without_pillow(trained, tmp_path, capsys, monke
     assert "pip install 'nnfunc[images]'" in capsys.readouterr().err
 
 
+def test_predict_stands_images_up_that_lie(trained, digits, tmp_path, capsys):
+    header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (10, 28, 28))
+    (tmp_path / "upright").write_bytes(header + np.stack(digits).tobytes())
+    (tmp_path / "lying").write_bytes(header + np.stack(digits).transpose(0, 2, 1).tobytes())
+    told = []
+    for file, options in (("upright", []), ("lying", ["--transpose"]), ("lying", [])):
+        assert main(["predict", str(trained / "params.npz"), str(tmp_path / file), *options]) == 0
+        told.append(re.sub("upright|lying", "", capsys.readouterr().out))
+    assert told[0] == told[1] != told[2]
+
+
+@pytest.mark.parametrize("wrong", [{"activation": "loud"}, {"dtype": "float16"}, {"data": 3}])
+def test_settings_that_no_run_could_have_are_refused(wrong, trained, tmp_path, capsys):
+    settings = json.loads((trained / "run.json").read_text()) | wrong
+    nn.save_params(tmp_path / "params.npz", nn.load_params(trained / "params.npz"))
+    (tmp_path / "run.json").write_text(json.dumps(settings))
+    assert main(["predict", str(tmp_path / "params.npz"), "x.png"]) == 2
+    assert "holds no settings of a run" in capsys.readouterr().err
+
+
 def test_predict_wants_the_activation(trained, digits, tmp_path, capsys):
     Image.fromarray(digits[1]).save(tmp_path / "1.png")
     nn.save_params(tmp_path / "params.npz", nn.load_params(trained / "params.npz"))
