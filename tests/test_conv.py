@@ -397,3 +397,22 @@ def test_an_image_whose_columns_are_more_than_a_megabyte(rng):
     assert_allclose(y, (seen * W[:, :, None, None]).sum(axis=(-2, -1)) + 1, rtol=1e-12, atol=1e-12)
     dW = pullback(np.ones(y.shape))[1]
     assert_allclose(dW[0, 0], seen.sum(axis=(0, 1, 2, 3)), rtol=1e-12, atol=1e-9)
+
+
+def test_another_librarys_images_get_the_same_answers(rng):
+    xp = pytest.importorskip("array_api_strict")
+    x, W, b = (rng.standard_normal(shape) for shape in ((2, 3, 6, 5), (4, 3, 3, 2), (4,)))
+    for op, arrays, settings in (
+        (ops.conv2d, (x, W, b), {"stride": (1, 2), "pad": 1}),
+        (ops.conv2d, (x, W[:, :, :, :1], b), {}),
+        (ops.max_pool2d, (x,), {"size": (3, 2), "stride": 1}),
+        (ops.avg_pool2d, (x,), {"size": 2, "pad": (0, 1)}),
+    ):
+        y, pullback = op(*arrays, **settings)
+        same, back = op(*map(xp.asarray, arrays), **settings)
+        assert_allclose(np.asarray(same), y, rtol=1e-12, atol=1e-12)
+        dy = rng.standard_normal(y.shape)
+        for a, c in zip(pullback(dy), back(xp.asarray(dy)), strict=True):
+            assert_allclose(np.asarray(c), a, rtol=1e-12, atol=1e-12)
+    columns = conv.im2col(xp.asarray(x), 3, 2)
+    assert_array_equal(np.asarray(columns), conv.im2col(x, 3, 2))
