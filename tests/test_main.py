@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import nnfunc as nn
-from nnfunc.__main__ import main, read_picture
+from nnfunc import __main__ as command
+from nnfunc.__main__ import main, read_images, read_picture
 
 SMALL = ["--batch", "1000", "--epochs", "6", "--activation", "relu", "--lr", "0.5", "--scale", "he"]
 
@@ -307,6 +308,32 @@ def test_predict_stands_images_up_that_lie(trained, digits, tmp_path, capsys):
         assert main(["predict", str(trained / "params.npz"), str(tmp_path / file), *options]) == 0
         told.append(re.sub("upright|lying", "", capsys.readouterr().out))
     assert told[0] == told[1] != told[2]
+
+
+def test_images_come_from_0_to_1_whatever_they_are_read_from(digits, tmp_path):
+    header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (10, 28, 28))
+    (tmp_path / "idx").write_bytes(header + np.stack(digits).tobytes())
+    np.testing.assert_array_equal(read_images(tmp_path / "idx"), np.stack(digits) / np.float32(255))
+    colour_and_large(digits[3]).save(tmp_path / "3.png")
+    image = read_images(tmp_path / "3.png")
+    assert image.min() == 0
+    assert 0.9 < image.max() <= 1
+
+
+def test_a_line_of_one_pixel_stays_one_pixel_wide(tmp_path):
+    a = np.full((60, 60), 255, np.uint8)
+    a[10:50, 30] = 0
+    Image.fromarray(a).save(tmp_path / "1.png")
+    assert np.count_nonzero(read_picture(tmp_path / "1.png").any(axis=0)) == 1
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_bar_is_shown_where_tqdm_is_installed(installed, tmp_path, monkeypatch):
+    shown, there = [], command.importlib.util.find_spec
+    monkeypatch.setattr(command, "progress", lambda run, *steps: shown.append(steps) or run)
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: there(name) if installed else None)
+    assert main(["--steps", "2", "--out", str(tmp_path)]) == 0
+    assert shown == [(2, 0)] * installed
 
 
 @pytest.mark.parametrize("wrong", [{"activation": "loud"}, {"dtype": "float16"}, {"data": 3}])
