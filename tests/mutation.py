@@ -3,8 +3,10 @@
 cosmic-ray (of the extra `dev`) lists every place where a number, an operator, a comparison or a decorator could be
 another. A sample of these by a fixed seed is tried, each against the test files of its own module alone, in copies of
 this tree. What no test notices is listed in `tests/mutation.md`, with the reason why it is no mistake where
-`tests/mutation.csv` knows one; with a sample of 800 that takes some hours of one core. Shifts and operators on bits are
-left out: Python itself refuses them on floats, so that anything would notice.
+`tests/mutation.csv` knows one; with a sample of 800 that takes two or three hours of one core. Shifts and operators on
+bits are left out: Python itself refuses them on floats, so that anything would notice.
+
+`--json FILE` keeps what came out. Once there are tests for what survived, ``--again FILE`` tries that alone, with them.
 """
 
 import argparse
@@ -53,8 +55,7 @@ LIMIT = 300  # seconds for the tests of one module; a mutation that loops for ev
 def places(folder, module):
     """The mutations of a module, as cosmic-ray lists them: its database, and the numbers of its jobs."""
     settings = f'[cosmic-ray]\nmodule-path = ["nnfunc/{module}.py"]\ntimeout = {LIMIT}.0\nexcluded-modules = []\n'
-    command = json.dumps(f"{sys.executable} -m pytest -x -q -p no:cacheprovider --deselect {LONG} {files(module)}")
-    settings += f'test-command = {command}\n[cosmic-ray.distributor]\nname = "local"\n'
+    settings += f'test-command = {json.dumps(" ".join(command(module)))}\n[cosmic-ray.distributor]\nname = "local"\n'
     stem = Path(folder, module.replace("/", "-"))
     stem.with_suffix(".toml").write_text(settings, encoding="utf-8")
     call("init", stem, folder)
@@ -63,13 +64,14 @@ def places(folder, module):
         return stem, [job for job, operator in found if not LEFT_OUT.search(operator)]
 
 
-def files(module):
-    return " ".join(f"tests/{name}.py" for name in OWN[module])
+def command(module):
+    tests = [f"tests/{name}.py" for name in OWN[module]]
+    return [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--deselect", LONG, *tests]
 
 
 def call(what, stem, folder):
-    command = [sys.executable, "-m", "cosmic_ray.cli", what, f"{stem}.toml", f"{stem}.sqlite"]
-    subprocess.run(command, cwd=folder, check=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+    tool = [sys.executable, "-m", "cosmic_ray.cli"]
+    subprocess.run([*tool, what, f"{stem}.toml", f"{stem}.sqlite"], cwd=folder, check=True)
 
 
 def tried(tree, kept, stem):
@@ -86,6 +88,28 @@ def tried(tree, kept, stem):
             return jobs.execute("SELECT test_outcome, diff FROM work_results").fetchall()
 
 
+def again(tree, module, found):
+    """Try once more what no test noticed: each difference in turn, with the tests as they now are."""
+    return [(outcome, diff) if noticed(outcome) else (once_more(tree, module, diff), diff) for outcome, diff in found]
+
+
+def once_more(tree, module, diff):
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(tree, Path(folder, "tree"))
+        apply = ["git", "apply", "--recount", "-"]
+        if subprocess.run(apply, cwd=copy, input=f"{diff}\n", text=True, check=False).returncode:
+            return "SURVIVED"  # its line is another by now
+        try:
+            tests = subprocess.run(command(module), cwd=copy, capture_output=True, timeout=LIMIT, check=False)
+        except subprocess.TimeoutExpired:
+            return "KILLED"
+        return "KILLED" if tests.returncode else "SURVIVED"
+
+
+def noticed(outcome):
+    return not str(outcome).upper().endswith("SURVIVED")
+
+
 def changed(diff):
     """The lines of a difference that were taken out and put in."""
     lines = (line for line in diff.splitlines() if re.match(r"[+-](?![+-])", line))
@@ -99,7 +123,7 @@ def told(results, number):
     lines, rest = ["| module | tried | noticed | no mistake |", "| --- | ---: | ---: | ---: |"], []
     everything = Counter()
     for module, found in results.items():
-        survivors = [changed(diff) for outcome, diff in found if str(outcome).upper().endswith("SURVIVED")]
+        survivors = [changed(diff) for outcome, diff in found if not noticed(outcome)]
         why = {change: reasons.get((module, change)) for change in survivors}
         here = Counter(tried=len(found), noticed=len(found) - len(survivors))
         here["none"] = sum(why[change] is not None for change in survivors)
@@ -118,20 +142,30 @@ def main(argv=None):
     parser.add_argument("--sample", type=int, default=800)
     parser.add_argument("--jobs", type=int, default=1, help="how many modules at once")
     parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--json", type=Path, help="a file for what came out, to be tried again")
+    parser.add_argument("--again", type=Path, help="such a file; nothing but what survived is tried")
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        clone = ["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", f"{folder}/tree"]
-        subprocess.run(clone, check=True)
-        found = {module: places(Path(folder, "tree"), module) for module in OWN}
-        jobs = [job for _, listed in found.values() for job in listed]
-        kept = {*random.Random(0).sample(range(len(jobs)), min(arguments.sample, len(jobs)))}
-        chosen = {job for k, job in enumerate(jobs) if k in kept}
-        names = arguments.modules or [*OWN]
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            stems = [found[name][0] for name in names]
-            answers = pool.map(partial(tried, f"{folder}/tree", chosen), stems)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
+        tree = Path(folder, "tree")
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", str(tree)], check=True)
+        if arguments.again:
+            before = json.loads(arguments.again.read_text(encoding="utf-8"))
+            number, found = before["number"], before["found"]
+            answers = pool.map(partial(again, tree), found, found.values())
+            results = dict(zip(found, answers, strict=True))
+        else:
+            listed = {module: places(tree, module) for module in OWN}
+            jobs = [job for _, own in listed.values() for job in own]
+            number = len(jobs)
+            kept = {*random.Random(0).sample(range(number), min(arguments.sample, number))}
+            chosen = {job for k, job in enumerate(jobs) if k in kept}
+            names = arguments.modules or [*OWN]
+            answers = pool.map(partial(tried, tree, chosen), [listed[name][0] for name in names])
             results = dict(zip(names, answers, strict=True))
-    record = told(results, len(jobs))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"number": number, "found": results}), encoding="utf-8")
+    record = told(results, number)
     print(record)
     arguments.record.write_text(record, encoding="utf-8")
 

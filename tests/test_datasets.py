@@ -1,6 +1,7 @@
 """Data: MNIST as it comes with the package, other data in its format, damaged files, and the toy problems."""
 
 import gzip
+import inspect
 import re
 import shutil
 import struct
@@ -533,3 +534,8 @@ def test_data_and_labels_of_unequal_length_are_refused(pairs):
     for name, call in (("shuffle", nn.shuffle), ("train_validation_split", split)):
         with pytest.raises(ValueError, match=rf"^{name}: x has 1000 samples, t has 999$"):
             call(x, t[:-1], 0)
+
+
+def test_two_gigabytes_pass_if_nothing_is_said():
+    for f in (nn.read_idx, nn.load_params, nn.load_state):
+        assert inspect.signature(f).parameters["limit"].default == 2**31
