@@ -45,7 +45,7 @@ OWN = {
     "search": ["test_search"],
     "datasets/__init__": ["test_datasets", "test_hostile"],
     "datasets/images": ["test_images"],
-    "__main__": ["test_main"],
+    "__main__": ["test_main", "test_hostile"],
 }
 LEFT_OUT = re.compile("Shift|Bit|Invert")
 LONG = "tests/test_main.py::test_main_job_ends_within_the_bands_of_the_sources"  # minutes, and others notice as much

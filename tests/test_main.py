@@ -107,6 +107,13 @@ def test_resume_refuses_other_settings(tmp_path, capsys):
     assert f"No such file or directory: '{tmp_path / 'nowhere' / 'state.npz'}'" in capsys.readouterr().err
 
 
+def test_resume_takes_the_same_settings_again(tmp_path, capsys):
+    options = ["--out", str(tmp_path), "--hidden", "20", "15", "--lr", "0.25", "--scale", "he"]
+    assert main([*options, "--steps", "1"]) == 0
+    assert main([*options, "--steps", "2", "--resume"]) == 0
+    assert nn.load_state(tmp_path / "state.npz").step == 2
+
+
 def test_a_run_that_ends_at_once_leaves_no_state_of_another(tmp_path, monkeypatch, capsys):
     assert main(["--steps", "3", "--out", str(tmp_path)]) == 0
 
@@ -361,6 +368,8 @@ def test_predict_wants_the_activation(trained, digits, tmp_path, capsys):
         (b"no picture at all", "cannot identify image file"),
         (b"", "cannot identify image file"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]), "wanted images"),
+        (bytes([0, 0, 9, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7]), "int8 (1, 1, 1), wanted images: uint8 (N, H, W)"),
+        (bytes([0, 0, 11, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7, 7]), "int16 (1, 1, 1), wanted images: uint8"),
         (
             bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 1, 1, 1]),
             "affine: x (1, 4), W (784, 50), b (50,); wanted x (..., D), W (D, M), b (M); D is 4 and 784",
