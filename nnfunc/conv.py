@@ -265,7 +265,8 @@ def _filtered(W_b: Array, x: Array, win: _Windows) -> Array:
     if namespace(x) is not np:
         ((_, col),) = _columns(x, win)
         return W_b @ col
-    y = np.empty((len(x), len(W_b), win.out_h * win.out_w), np.result_type(x, W_b))
+    shape = len(x), len(W_b), win.out_h * win.out_w
+    y = np.empty(shape, np.result_type(x, W_b))
     for part, col in _columns(x, win):
         np.matmul(W_b, col, out=y[part])
     return y

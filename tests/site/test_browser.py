@@ -140,7 +140,7 @@ def test_a_page_is_whole_by_day_and_by_night_wide_and_on_a_phone(tabs, address, 
     assert faults + wrong == []
 
 
-@pytest.mark.parametrize("page", ["book/05b-a-network-learns/", "reference/ops/"])
+@pytest.mark.parametrize("page", ["book/05a-way-back/", "reference/ops/"])
 def test_formulas_are_set_in_the_sites_own_font(tab, address, page):
     visit(tab, address + page)
     tab.evaluate(FAULTS)
@@ -163,8 +163,9 @@ def test_formulas_are_set_in_the_sites_own_font(tab, address, page):
 def test_the_copy_button_takes_what_can_be_typed(tab, address, page):
     text = (DOCS / f"{page}.md").read_text("utf-8")
     blocks = re.findall(r"(?ms)^([ \t]*)```pycon\n(.*?)^\1```$", text)
-    typed = ["".join(example.source for example in doctest.DocTestParser().get_examples(body)) for _, body in blocks]
-    assert any(doctest.DocTestParser().get_examples(body)[-1].want for _, body in blocks)
+    blocks = [doctest.DocTestParser().get_examples(body) for _, body in blocks]
+    typed = ["".join(e.source for e in block if not e.source.endswith("# band\n")) for block in blocks]
+    assert any(block[-1].want for block in blocks)
     visit(tab, address + page.removesuffix("index"))
     tab.evaluate(FAULTS)
     copied = []
