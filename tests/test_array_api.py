@@ -75,7 +75,8 @@ def test_ops_there_and_back(op, args, dtype):
     expected, got = (y, *pullback(dy)), (y_strict, *pullback_strict(xp.asarray(dy)))
     for a, b in zip(expected, map(back, got), strict=True):
         assert b.dtype == dtype
-        assert_allclose(b, a, rtol=1e-5 if dtype == np.float32 else 1e-13)
+        digits = {"rtol": 1e-5, "atol": 2e-7} if dtype == np.float32 else {"rtol": 1e-13, "atol": 4e-16}
+        assert_allclose(b, a, **digits)  # where numbers near one cancel, other sums leave other last digits
 
 
 def test_every_value_and_op_is_tried():
