@@ -31,7 +31,7 @@ RECORD, REASONS = ROOT / "tests" / "mutation.md", ROOT / "tests" / "mutation.csv
 # and of other libraries' arrays.
 OWN = {
     "_arrays": ["test_arrays", "test_functions", "test_errors", "test_wrong_calls", "test_numbers"],
-    "functions": ["test_functions", "test_errors", "test_numbers"],
+    "functions": ["test_functions", "test_array_api", "test_errors", "test_numbers"],
     "gradient": ["test_gradient", "test_checkers"],
     "conv": ["test_conv", "test_errors", "test_array_api"],
     "ops": ["test_ops", "test_errors", "test_numbers", "test_array_api"],

@@ -364,6 +364,8 @@ def test_floats_that_fit_go_straight_to_the_formula(monkeypatch):
 def test_several_inputs_are_of_one_length():
     x, t = np.ones((4, 2)), np.zeros(4, int)
     assert next(nn.minibatches((x, x), t, 2))[0][1].shape == (2, 2)
+    many = np.ones((1000, 2))
+    assert next(nn.minibatches((many, many), np.zeros(1000, int), 500))[1].shape == (500,)
     with refused("minibatches: x has shape (4, 2), (5, 2); wanted (N, ...)"):
         nn.minibatches((x, np.ones((5, 2))), t, 2)
 

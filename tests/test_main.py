@@ -343,6 +343,13 @@ def test_the_bar_is_shown_where_tqdm_is_installed(installed, tmp_path, monkeypat
     assert shown == [(2, 0)] * installed
 
 
+def test_the_whole_border_says_what_the_ground_is(tmp_path):
+    a = np.full((28, 28), 200, np.uint8)
+    a[-1], a[:, 0], a[0, :4] = 0, 0, 0  # 61 of its 112 pixels are dark, none of them in the second row but one
+    Image.fromarray(a).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.png"), a / np.float32(255))
+
+
 @pytest.mark.parametrize("wrong", [{"activation": "loud"}, {"dtype": "float16"}, {"data": 3}])
 def test_settings_that_no_run_could_have_are_refused(wrong, trained, tmp_path, capsys):
     settings = json.loads((trained / "run.json").read_text()) | wrong
