@@ -416,8 +416,8 @@ def in_parts(grad: Grad, parts: int, map: Callable = map) -> Grad:
     $$E = \sum_k \frac{N_k}{N} E_k, \qquad dp = \sum_k \frac{N_k}{N} dp_k$$
 
     Python's own `map` takes one part after the other, so that a batch may be larger than the memory allows. That of a
-    pool or a cluster takes them side by side. The loss has to be a mean over the batch, as all of
-    [ops][nnfunc.ops] are but the sum of squares.
+    pool or a cluster takes them side by side. The loss has to be a mean over the batch, as all the
+    library's are but the sum of squares.
 
     Parameters
     ----------

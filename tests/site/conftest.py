@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def build():
-    """build(target, **environment) builds the site strictly, and returns target.
+    """build(target, **environment) builds the site strictly, and returns target. (--quiet would hide the warnings.)
 
     That is without its labs' results, unless the site of NNFUNC_SITE has them.
     """
@@ -30,7 +30,7 @@ def build():
     def build(target, **more):
         env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS" or "NNFUNC_SITE" in os.environ}
         env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])}
-        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
         done = subprocess.run(command, cwd=ROOT, env=env | more, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.fail(done.stdout + done.stderr, pytrace=False)

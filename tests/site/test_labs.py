@@ -155,7 +155,7 @@ def build(folder, target, **more):
     (folder / "theme" / "main.html").write_text("{{ page.content }}")
     env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS"}
     env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])} | more
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
