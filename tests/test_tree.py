@@ -222,5 +222,11 @@ def test_each_mutation_that_no_test_notices_has_its_reason():
     assert tried == 800
     assert noticed + none == tried
     assert noticed >= 0.94 * tried
+    promise = (ROOT / "docs" / "about" / "promises.md").read_text("utf-8")
+    (drawn_from,) = re.findall(r"of (\d+) mutations", record)
+    assert (
+        f"Of {tried} such changes, drawn from {int(drawn_from):,}, they noticed {noticed / tried * 100:.1f} %"
+        in promise
+    )
     assert "no reason yet" not in record
     assert len(re.findall(r"^- `", record, re.M)) == none
