@@ -1,9 +1,12 @@
-"""Runs the examples of each page while the site is built, and shows the figures they draw.
+"""Shows each page with the results of its examples, which are run while the site is built (see executed.py).
 
-All fenced blocks with ``>>>`` run in order, in one namespace, under doctest; a wrong output, or a warning,
-stops the build with the page and the line. A figure that a block leaves open belongs to the next line
-``![what it shows](figure "a caption")`` (see figures.py) and is drawn there, so the code may stand in a closed
-box and the picture below it. A figure without such a line stops the build, and so does a line without a figure.
+Pages are run in as many processes as there are cores, and only if nothing is kept of them. A wrong output, or a
+warning, stops the build with the page and the line. While the site is served no reader waits for that: a page that
+is still being run is shown as it is written, asks for itself every two seconds, and names its mistake if it has one.
+
+A figure that a block leaves open belongs to the next line ``![what it shows](figure "a caption")`` (see figures.py) and
+is drawn there, so the code may stand in a closed box and the picture above it. A figure without such a line stops the
+build, and so does a line without a figure.
 
 Where another machine may print other digits, a page writes dots, ``0.9...  # doctest: +ELLIPSIS``. The build shows what
 it printed itself, marks the line, and says below the block what was asked for. If the dots are too wide a band, the
@@ -13,113 +16,113 @@ finds it below the block.
 A page whose front matter says ``needs: jax`` is shown as it is written where jax is not installed.
 """
 
-import contextlib
 import doctest
+import html
 import re
 import sys
-import types
-import warnings
-from importlib.util import find_spec
 from itertools import zip_longest
 
+import again
+import executed
 import figures
-import numpy as np
-from matplotlib import pyplot as plt
+import pages
 from mkdocs.exceptions import PluginError
 
-sys.modules.setdefault("nose.plugins", types.SimpleNamespace(Plugin=object))  # nose itself needs Python < 3.12
-import nose_plugin  # noqa: E402  (registers IGNORE_UNICODE)
-
-PART = re.compile(
-    r"^(?P<indent>[ \t]*)(?:"
-    r"(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=indent)(?P=fence)[ \t]*$"
-    rf"|{figures.LINE})",
-    re.M | re.S,
-)
-EXAMPLE = re.compile(r"^[ \t]*>>> ", re.M)
 BAND = re.compile(r"assert (.+?)\s*# band$")
 NOTE = "Your machine may print other digits. Asked for:"
+REFRESH = '<meta http-equiv="refresh" content="2">'
+
+serving, navigation, early = False, None, set()
 
 
 def on_startup(command, dirty):
-    """While serving, each build sees the library as it now stands."""
-    global fresh
-    fresh = command == "serve"
+    global serving
+    serving = command == "serve"
+
+
+def on_shutdown():
+    pages.stop()
 
 
 def on_pre_build(config):
-    if fresh:
+    """While serving, each build sees the library as it now stands."""
+    if serving:
         for name in [n for n in sys.modules if n.partition(".")[0] == "nnfunc"]:
             del sys.modules[name]
 
 
+def on_nav(nav, config, files):
+    global navigation
+    navigation = nav
+    pages.stop()
+    pages.results.clear()
+    finished = pages.start([file.page for file in files.documentation_pages()], config)
+    if serving:
+        early.clear()
+        again.follow(page for page in finished if page.file.src_uri in early)
+    else:
+        for page in finished:
+            _results(page.file.src_uri)
+    return nav
+
+
 def on_page_markdown(markdown, page, config, files):
-    if not EXAMPLE.search(markdown):
+    if not executed.EXAMPLE.search(markdown):
         return markdown
-    if not find_spec(getattr(page, "meta", {}).get("needs", "doctest")):
-        return PART.sub(lambda m: _shown(m) if m["fence"] and EXAMPLE.search(m["body"]) else m[0], markdown)
-    source = page.file.content_string
-    first_line = source[: max(source.find(markdown.strip()), 0)].count("\n")
-    return run(markdown, page.file.src_uri, first_line)
+    name = page.file.src_uri
+    try:
+        if _results(name) is None:
+            early.add(name)
+        return show(markdown, _results(name), name)
+    except PluginError as error:
+        if not serving:
+            raise
+        return f"<pre class='wrong'>{html.escape(str(error))}</pre>\n\n{show(markdown, None, name)}"
 
 
-def run(markdown, name, first_line=0):
-    """The page as it is shown, if every example gives what it says."""
-    runner, namespace = _Runner(_checker(), verbose=False), {"__name__": "__main__"}
-    waiting, drawn = [], 0
+def on_post_page(output, page, config):
+    being_run = pages.results.get(page.file.src_uri, True) is None
+    return output.replace("</head>", f"{REFRESH}</head>", 1) if being_run else output
 
-    def line(match):
-        return first_line + markdown.count("\n", 0, match.start()) + 1
+
+def _results(name):
+    found = pages.results.get(name)
+    if isinstance(found, PluginError):
+        raise found
+    return found
+
+
+def show(markdown, found, name):
+    """The page as it is shown, with the results that were found, or as it is written if there are none as yet."""
+    waiting, drawn, rest = [], 0, iter(found["parts"] if found else ())
 
     def part(match):
         nonlocal drawn
-        if match["fence"] is None:
-            drawn += 1
-            return figures.place(match, waiting, f"{name}:{line(match)}", f"fig{drawn}", namespace)
-        if not EXAMPLE.search(match["body"]):
+        if match["fence"] and not executed.EXAMPLE.search(match["body"]):
             return match[0]
-        at = line(match)  # in the test's name, or doctest would look for another block's lines in this one
-        test = doctest.DocTestParser().get_doctest(match["body"], namespace, f"{name}:{at}", name, at)
-        test.globs, report = namespace, []
-        runner.run(test, out=report.append, clear_globs=False)
-        if runner.failures:
-            raise PluginError("".join(report))
-        for number in plt.get_fignums():
-            waiting.append(figures.draw(plt.figure(number)))
-        plt.close("all")
-        return _shown(match, test.examples)
+        if match["fence"]:
+            result = next(rest, {"got": (), "drawn": ()})
+            waiting.extend(result["drawn"])
+            return _shown(match, result["got"])
+        drawn += 1
+        if not found:
+            return figures.place(match, None, name, f"fig{drawn}")
+        where = f"{name}, figure {drawn}"
+        return figures.place(match, next(rest)["svg"] if match["svg"] else waiting, where, f"fig{drawn}")
 
-    with contextlib.ExitStack() as page_wide:
-        page_wide.enter_context(figures.style())
-        page_wide.enter_context(np.printoptions())
-        page_wide.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("error")
-        shown = PART.sub(part, markdown)
+    shown = executed.PART.sub(part, markdown)
     if waiting:
         raise PluginError(f'{name}: {len(waiting)} figure(s) without a line ![what it shows](figure "a caption")')
-    outside = EXAMPLE.search(PART.sub("", markdown))
+    outside = executed.EXAMPLE.search(executed.PART.sub("", markdown))
     if outside:
         raise PluginError(f"{name}: an example outside a fenced block: {outside.string[outside.start() :][:60]!r}")
     return shown
 
 
-def _checker():
-    checker = doctest.OutputChecker()
-    checker.check_output = nose_plugin._UnicodeOutputCheck(checker.check_output)
-    return checker
-
-
-class _Runner(doctest.DocTestRunner):
-    """Keeps what each example printed."""
-
-    def report_success(self, out, test, example, got):
-        example.got = got
-
-
-def _shown(match, examples=()):
+def _shown(match, outputs):
     """The block without what only doctest needs, and with the numbers of this build where they vary."""
     lines, shown, varying, bands, at = match["body"].splitlines(), [], [], [], 0
-    for example in examples:
+    for example, output in zip(executed.examples(match["body"]), outputs, strict=False):
         printed = example.lineno + example.source.count("\n")
         end = printed + example.want.count("\n")
         shown += lines[at : example.lineno]
@@ -129,7 +132,7 @@ def _shown(match, examples=()):
         else:
             shown += lines[example.lineno : printed]
             if example.options.get(doctest.ELLIPSIS) and not example.exc_msg:
-                wanted, got = lines[printed:end], example.got.splitlines()
+                wanted, got = lines[printed:end], output.splitlines()
                 bands += [line.strip() for line in wanted if "..." in line]
                 differs = [len(got) != len(wanted) or "..." in line for line, _ in zip_longest(wanted, got)]
                 varying += [len(shown) + k for k, varies in enumerate(differs, 1) if varies]
@@ -145,4 +148,18 @@ def _shown(match, examples=()):
     return f"{match['indent']}{match['fence']}{info}\n{body}{match['indent']}{match['fence']}{note if bands else ''}"
 
 
-fresh = False
+def on_env(env, config, files):
+    if env is not again.last.get("env"):
+        again.remember(env, navigation, config, files)
+
+
+def on_serve(server, config, builder):
+    """A saved page is built again by itself, and a page that had to wait for its results when it has them."""
+
+    def run(saved):
+        list(pages.start(saved, config))
+        return saved
+
+    server.builder = again.builder(server.builder, run)
+    again.whole.set()
+    return server

@@ -20,7 +20,7 @@ from slim import slim
 matplotlib.use("agg")
 
 STYLE = Path(__file__).with_name("matplotlibrc")
-LINE = r'!\[(?P<alt>[^\]]*)\]\(figure(?::(?P<svg>\w+))?(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
+LINE = r'!\[(?P<alt>[^\]]*)\]\((?P<kind>figure|film)(?::(?P<svg>\w+))?(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
 THEME = {
     "#010203": "var(--plot-ink)",
     "#000000": "var(--plot-ink)",
@@ -41,16 +41,20 @@ def draw(figure):
     return out.getvalue()
 
 
-def place(line, waiting, where, prefix, named={}):
-    """The HTML for one figure line: the SVG it names, or the first of the figures waiting, taken off the list."""
+def place(line, drawings, where, prefix):
+    """The HTML for one figure line: the drawing it names, or the first of those waiting, taken off the list.
+
+    While the page is still being run there are none, and the line has its caption alone.
+    """
     alt, caption = (" ".join((line[part] or "").split()) for part in ("alt", "caption"))
-    if line["svg"] and line["svg"] not in named:
-        raise PluginError(f"{where}: the examples above bind no {line['svg']}")
-    if not line["svg"] and not waiting:
-        raise PluginError(f"{where}: no figure was drawn above this line")
     if not alt:
         raise PluginError(f"{where}: a figure needs its alternative text")
-    drawing = inline(named[line["svg"]], alt) if line["svg"] else themed(waiting.pop(0), prefix, alt)
+    if drawings == []:
+        raise PluginError(f"{where}: no figure was drawn above this line")
+    if drawings is None:
+        drawing = f'<p class="waiting">{html.escape(alt)}</p>'
+    else:
+        drawing = inline(drawings, alt) if line["svg"] else themed(drawings.pop(0), prefix, alt)
     figure = [
         '<figure class="plot" markdown="block">',
         f'<div markdown="0">{drawing}</div>',

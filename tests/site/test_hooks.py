@@ -18,9 +18,11 @@ from mkdocs.exceptions import PluginError  # noqa: E402
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "hooks"))
 import examples  # noqa: E402
+import executed  # noqa: E402
 import figures  # noqa: E402
 import formulas  # noqa: E402
 import listings  # noqa: E402
+import pages  # noqa: E402
 import slim  # noqa: E402
 import sources  # noqa: E402
 import taught  # noqa: E402
@@ -43,53 +45,117 @@ def page(text, name="book/page.md"):
 # Examples
 
 
+def run(text, name):
+    """The page as it is shown, run here and now."""
+    return examples.show(text, executed.run(text, name), name)
+
+
 def test_a_right_page_is_shown_without_what_only_doctest_needs():
-    shown = examples.run(
+    shown = run(
         block(">>> [1,  2]  # doctest: +NORMALIZE_WHITESPACE", "[1,    2]", ">>> print()", "<BLANKLINE>"), "p.md"
     )
     assert shown == "```pycon\n>>> [1,  2]\n[1,    2]\n>>> print()\n```\n"
 
 
 def test_the_blocks_of_a_page_share_their_names_and_pages_do_not():
-    examples.run(block(">>> a = 1") + "text\n" + block(">>> a", "1"), "p.md")
+    run(block(">>> a = 1") + "text\n" + block(">>> a", "1"), "p.md")
     with pytest.raises(PluginError, match="NameError"):
-        examples.run(block(">>> a", "1"), "p.md")
+        run(block(">>> a", "1"), "p.md")
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """start(text) runs a page as the build does, in a process of its own; its hook then shows it."""
+    config = SimpleNamespace(config_file_path=str(tmp_path / "mkdocs.yml"))
+
+    def start(text):
+        here = page(text)
+        here.title = "A page"
+        return here, list(pages.start([here], config))
+
+    yield start
+    pages.results.clear()
 
 
 @pytest.mark.parametrize("needed", ["doctest", "no_such_package"])
-def test_a_page_is_shown_without_being_run_where_what_it_needs_is_missing(needed):
-    here = page("# T\n\n" + block(">>> 1 + 1  # doctest: +ELLIPSIS", "2", ">>> 1 + 1", "3"))
-    here.meta = {"needs": needed}
+def test_a_page_is_shown_without_being_run_where_what_it_needs_is_missing(started, needed):
+    body = "# T\n\n" + block(">>> 1 + 1  # doctest: +ELLIPSIS", "2", ">>> 1 + 1", "3")
+    here, ran = started(f"---\nneeds: {needed}\n---\n\n{body}")
     if needed == "doctest":
         with pytest.raises(PluginError, match="Got:\n    2"):
-            examples.on_page_markdown(here.file.content_string, here, None, None)
+            examples.on_page_markdown(body, here, None, None)
     else:
-        shown = examples.on_page_markdown(here.file.content_string, here, None, None)
+        shown = examples.on_page_markdown(body, here, None, None)
+        assert ran == []
         assert shown == "# T\n\n```pycon\n>>> 1 + 1\n2\n>>> 1 + 1\n3\n```\n"
 
 
-def test_a_wrong_output_stops_the_build_with_page_and_line():
-    text = "---\ntitle: T\n---\n\n# T\n\n" + block(">>> 1 + 1", "2", ">>> 1 + 1", "3")
-    markdown = text.split("---\n", 2)[2].lstrip("\n")
+def test_a_wrong_output_stops_the_build_with_page_and_line(started):
+    here, _ = started("---\ntitle: T\n---\n\n# T\n\n" + block(">>> 1 + 1", "2", ">>> 1 + 1", "3"))
     with pytest.raises(PluginError, match=r'File "book/page.md", line 10'):
-        examples.on_page_markdown(markdown, page(text), None, None)
+        examples.on_page_markdown(here.file.content_string, here, None, None)
+
+
+def test_a_page_is_run_once_and_again_when_what_it_depends_on_has_changed(started, tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    named = tmp_path / "docs" / "numbers.csv"
+    named.write_text("1")
+    monkeypatch.chdir(tmp_path)
+    text = block('>>> text = open("docs/numbers.csv")', ">>> text.close()", ">>> 1 + 1", "2")
+    here, ran = started(text)
+    first = pages.results["book/page.md"]
+    assert ran == [here]
+    assert started(text)[1] == []
+    assert pages.results["book/page.md"] == first
+    assert len(started(text + "More.\n")[1]) == 1
+    named.write_text("2")
+    assert len(started(text + "More.\n")[1]) == 1
+    library = tmp_path / "nnfunc"
+    (library / "__pycache__").mkdir(parents=True)
+    (library / "ops.py").write_text("one")
+    monkeypatch.setattr(executed, "LIBRARY", library)
+    assert len(started(text)[1]) == 1
+    (library / "__pycache__" / "ops.pyc").write_text("one")
+    assert started(text)[1] == []
+    (library / "ops.py").rename(library / "conv.py")
+    assert len(started(text)[1]) == 1
+    monkeypatch.setattr(executed, "distributions", lambda: [SimpleNamespace(name="numpy", version="9.9")])
+    assert len(started(text)[1]) == 1
+
+
+def test_a_wrong_page_is_not_kept(started):
+    for _ in range(2):
+        assert len(started(block(">>> 1 + 1", "3"))[1]) == 1
+        assert isinstance(pages.results["book/page.md"], PluginError)
+
+
+def test_a_page_that_is_being_run_is_shown_as_it_is_written_and_asks_for_itself():
+    text = PLOT + block(">>> 1 / 3  # doctest: +ELLIPSIS", "0.3...") + '\n![A line](figure "It rises.")\n'
+    here = page(text)
+    pages.results[here.file.src_uri] = None
+    shown = examples.on_page_markdown(text, here, None, None)
+    assert "0.3..." in shown
+    assert "It rises." in shown
+    assert '<meta http-equiv="refresh"' in examples.on_post_page("<head></head>", here, None)
+    pages.results.clear()
+    assert examples.on_post_page("<head></head>", here, None) == "<head></head>"
 
 
 def test_no_flag_is_global():
     with pytest.raises(PluginError):
-        examples.run(block(">>> 0.123456", "0.12..."), "p.md")
+        run(block(">>> 0.123456", "0.12..."), "p.md")
     with pytest.raises(PluginError):
-        examples.run(block(">>> 'a'", "u'a'"), "p.md")
+        run(block(">>> 'a'", "u'a'"), "p.md")
 
 
 def test_a_number_that_varies_is_shown_as_it_came_with_its_band_below():
     lines = ">>> x = 1 / 3", ">>> print('a', x)  # doctest: +ELLIPSIS", "a 0.3...", ">>> assert 0.3 < x < 0.4  # band"
-    shown = examples.run(block(*lines), "p.md")
+    shown = run(block(*lines), "p.md")
     code = """```pycon hl_lines="3"\n>>> x = 1 / 3\n>>> print('a', x)\na 0.3333333333333333\n```\n"""
     assert shown.startswith(code)
     assert shown.removeprefix(code).strip() == f"{examples.NOTE} `a 0.3...`, `0.3 < x < 0.4`.\n{{: .band }}"
     several = [">>> for k in (3, 9):  # doctest: +ELLIPSIS", "...     print(k, 1 / k)", "...     print(k)"]
-    shown = examples.run(block(*several, "3 0.33...", "3", "9 0.11...", "9"), "p.md")
+    shown = run(block(*several, "3 0.33...", "3", "9 0.11...", "9"), "p.md")
     assert 'hl_lines="4 6"' in shown
     assert "9 0.1111111111111111\n9\n```" in shown
 
@@ -97,7 +163,7 @@ def test_a_number_that_varies_is_shown_as_it_came_with_its_band_below():
 def test_a_number_outside_its_band_stops_the_build():
     for wrong in ([">>> 1 / 3  # doctest: +ELLIPSIS", "0.4..."], [">>> x = 1 / 3", ">>> assert x > 0.4  # band"]):
         with pytest.raises(PluginError, match=r"p\.md"):
-            examples.run(block(*wrong), "p.md")
+            run(block(*wrong), "p.md")
 
 
 def test_an_error_may_come_out_of_a_function_of_an_earlier_block():
@@ -105,32 +171,32 @@ def test_an_error_may_come_out_of_a_function_of_an_earlier_block():
         ">>> def fails():", "...     raise ValueError('no')", ">>> 1", "1", ">>> def calls():", "...     fails()"
     )
     lines = ">>> calls()", "Traceback (most recent call last):", "  ...", "ValueError: no"
-    assert "ValueError: no" in examples.run(earlier + block(*lines), "p.md")
+    assert "ValueError: no" in run(earlier + block(*lines), "p.md")
 
 
 def test_a_message_that_is_cut_stays_cut():
     lines = ">>> [][1]  # doctest: +ELLIPSIS", "Traceback (most recent call last):", "  ...", "IndexError: list..."
-    assert "IndexError: list...\n```\n" in examples.run(block(*lines), "p.md")
+    assert "IndexError: list...\n```\n" in run(block(*lines), "p.md")
 
 
 def test_the_unicode_directive_is_known():
-    assert "u'W1'\n```" in examples.run(block(">>> 'W1'  # doctest: +IGNORE_UNICODE", "u'W1'"), "p.md")
+    assert "u'W1'\n```" in run(block(">>> 'W1'  # doctest: +IGNORE_UNICODE", "u'W1'"), "p.md")
 
 
 def test_a_warning_stops_the_build_whatever_else_is_done_with_warnings():
     with warnings.catch_warnings(action="ignore"), pytest.raises(PluginError, match="overflow"):
-        examples.run(block(">>> import numpy as np", ">>> _ = np.exp(np.float64(1000))"), "p.md")
+        run(block(">>> import numpy as np", ">>> _ = np.exp(np.float64(1000))"), "p.md")
 
 
 def test_settings_hold_for_the_rest_of_the_page_only():
     change = block(">>> import numpy as np", ">>> np.set_printoptions(precision=2)")
-    examples.run(change + block(">>> np.array([1.23456])", "array([1.23])"), "p.md")
-    examples.run(block(">>> import numpy as np", ">>> np.array([1.23456])", "array([1.23456])"), "p.md")
+    run(change + block(">>> np.array([1.23456])", "array([1.23])"), "p.md")
+    run(block(">>> import numpy as np", ">>> np.array([1.23456])", "array([1.23456])"), "p.md")
 
 
 def test_an_example_outside_a_fence_is_refused():
     with pytest.raises(PluginError, match="outside a fenced block"):
-        examples.run(block(">>> 1", "1") + "\n>>> 2\n2\n", "p.md")
+        run(block(">>> 1", "1") + "\n>>> 2\n2\n", "p.md")
 
 
 # Figures
@@ -138,7 +204,7 @@ def test_an_example_outside_a_fence_is_refused():
 
 def test_a_figure_is_drawn_where_its_line_stands():
     closed = "??? note\n\n" + "".join(f"    {line}\n" for line in PLOT.splitlines())
-    shown = examples.run(closed + '\nBelow:\n\n![A rising line](figure "It *rises*.")\n', "p.md")
+    shown = run(closed + '\nBelow:\n\n![A rising line](figure "It *rises*.")\n', "p.md")
     assert "\n<figure" in shown[shown.index("Below:") :]
     assert 'role="img" aria-label="A rising line"' in shown
     assert '<figcaption markdown="span">It *rises*.</figcaption>' in shown
@@ -148,39 +214,39 @@ def test_two_figures_are_drawn_in_the_order_of_their_lines():
     two = PLOT.replace("_ = ax.plot([1, 2])", "_ = ax.set_title('first')") + PLOT.replace(
         "_ = ax.plot([1, 2])", "_ = ax.set_title('second')"
     )
-    shown = examples.run(two + "\n![One](figure)\n\n![Two](figure)\n", "p.md")
+    shown = run(two + "\n![One](figure)\n\n![Two](figure)\n", "p.md")
     assert shown.index("One") < shown.index("first<") < shown.index("Two") < shown.index("second<")
 
 
 def test_a_figure_can_be_svg_text_that_an_example_has_bound_to_a_name():
     drawn = block(">>> import nnfunc as nn", ">>> net = nn.draw.neurons_svg(nn.init_mlp(0, (2, 3, 2)))")
-    shown = examples.run(drawn + PLOT + '\n![Seven <circles>](figure:net "It stands.")\n\n![A line](figure)\n', "p.md")
+    shown = run(drawn + PLOT + '\n![Seven <circles>](figure:net "It stands.")\n\n![A line](figure)\n', "p.md")
     svg = shown[shown.index("<svg") : shown.index("</svg>")]
     assert svg.count("<circle") == 7
     assert 'role="img" aria-label="Seven &lt;circles&gt;"' in svg
     assert "\n" not in svg, "a blank line would end the HTML block"
     assert "plot-1" in shown[shown.index('aria-label="A line"') :], "the drawing took no other figure's place"
     with pytest.raises(PluginError, match=r"p\.md:7: the examples above bind no nat"):
-        examples.run(drawn + "\n![A](figure:nat)\n", "p.md")
+        run(drawn + "\n![A](figure:nat)\n", "p.md")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (PLOT, "1 figure.s. without a line"),
-        (PLOT + "\n![ ](figure)\n", "p.md:8: a figure needs its alternative text"),
-        (block(">>> 1", "1") + "\n![A](figure)\n", "p.md:7: no figure was drawn"),
-        (PLOT + "\n![A](figure)\n\n![A](figure)\n", "p.md:10: no figure was drawn"),
+        (PLOT + "\n![ ](figure)\n", "p.md, figure 1: a figure needs its alternative text"),
+        (block(">>> 1", "1") + "\n![A](figure)\n", "p.md, figure 1: no figure was drawn"),
+        (PLOT + "\n![A](figure)\n\n![A](figure)\n", "p.md, figure 2: no figure was drawn"),
     ],
 )
 def test_a_figure_and_its_line_need_each_other(text, message):
     with pytest.raises(PluginError, match=message):
-        examples.run(text, "p.md")
+        run(text, "p.md")
 
 
 def test_figures_are_the_same_each_time_and_take_the_pages_colours():
     text = PLOT + "\n![A](figure)\n" + PLOT + "\n![B](figure)\n"
-    first, second = examples.run(text, "p.md"), examples.run(text, "p.md")
+    first, second = run(text, "p.md"), run(text, "p.md")
     assert first == second
     assert "stroke: var(--plot-1)" in first
     assert "stroke: var(--plot-ink)" in first
@@ -194,7 +260,7 @@ def test_figures_are_the_same_each_time_and_take_the_pages_colours():
 
 def test_an_alternative_text_is_escaped_and_tick_labels_keep_their_digits():
     drawn = PLOT.replace("_ = ax.plot([1, 2])", "_ = ax.set_title('0.123456')")
-    shown = examples.run(drawn + '\n![x < "y" & z](figure)\n', "p.md")
+    shown = run(drawn + '\n![x < "y" & z](figure)\n', "p.md")
     assert 'aria-label="x &lt; &quot;y&quot; &amp; z"' in shown
     assert "0.123456<" in shown
 
