@@ -257,7 +257,7 @@ def read_picture(file: Path, ink: str = "auto", limit: int = 2**31) -> np.ndarra
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("predict: pictures need Pillow: pip install 'nnfunc[images]'") from error
+        raise ModuleNotFoundError("predict: pictures need Pillow: pip install pillow") from error
     try:
         # Of the formats that Pillow has another program draw, none.
         with Image.open(file, formats=("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")) as opened:

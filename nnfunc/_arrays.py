@@ -89,7 +89,7 @@ def _compat() -> Any:
     try:
         import array_api_compat
     except ModuleNotFoundError as error:
-        raise ValueError("arrays of PyTorch and CuPy want array-api-compat: pip install 'nnfunc[arrays]'") from error
+        raise ValueError("arrays of PyTorch and CuPy want an adapter: pip install array-api-compat") from error
     return array_api_compat
 
 

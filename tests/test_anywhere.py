@@ -498,7 +498,7 @@ def test_first_weights_in_pytorchs_dtype_are_refused():
 def test_a_tensor_without_what_it_takes_is_refused(monkeypatch):
     torch = pytest.importorskip("torch", reason="torch is not installed, so there are no tensors")
     monkeypatch.setitem(sys.modules, "array_api_compat", None)
-    with pytest.raises(ValueError, match=r"array-api-compat: pip install 'nnfunc\[arrays\]'"):
+    with pytest.raises(ValueError, match="want an adapter: pip install array-api-compat"):
         nn.relu(torch.ones(3))
 
 

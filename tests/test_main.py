@@ -303,7 +303,7 @@ def test_predict_reads_idx_files_without_pillow(trained, tmp_path, capsys, monke
     guesses = [int(re.search(r"\[(\d+)\]: (\d)  ", line)[2]) for line in lines]
     assert np.mean(guesses == t[:200]) > 0.9
     assert main(["predict", str(trained / "params.npz"), str(tmp_path / "7.png")]) == 2
-    assert "pip install 'nnfunc[images]'" in capsys.readouterr().err
+    assert "pip install pillow" in capsys.readouterr().err
 
 
 def test_predict_stands_images_up_that_lie(trained, digits, tmp_path, capsys):

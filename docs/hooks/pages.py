@@ -5,6 +5,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -45,6 +46,12 @@ def start(pages, config):
     return _finish(pools[-1], futures, folder)
 
 
+def title(page):
+    """A page's heading, which will be its title; MkDocs has not read it yet."""
+    heading = re.search(r"^# (.+)$", page.file.content_string, re.M)
+    return heading[1] if heading else page.file.src_uri
+
+
 def stop():
     """Run no more."""
     while pools:
@@ -65,12 +72,12 @@ def _finish(pool, futures, folder):
                 results[page.file.src_uri] = error
             else:
                 executed.keep(folder, page.file.src_uri, key, future.result())
-                log.info(f"{page.title}, {future.result()['seconds']:.0f} s")
+                log.info(f"{title(page)}, {future.result()['seconds']:.0f} s")
             said = time.monotonic()
             yield page
         if not done:
-            at_work = [page.title for future, (page, _) in futures.items() if future.running()]
-            log.info(f"after {time.monotonic() - began:.0f} s at work: {'; '.join(map(str, at_work[: _cores()]))}")
+            at_work = [title(page) for future, (page, _) in futures.items() if future.running()]
+            log.info(f"after {time.monotonic() - began:.0f} s at work: {'; '.join(at_work[: _cores()])}")
             said = time.monotonic()
     pools.remove(pool)
     pool.shutdown()

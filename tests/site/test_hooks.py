@@ -70,7 +70,6 @@ def started(tmp_path, monkeypatch):
 
     def start(text):
         here = page(text)
-        here.title = "A page"
         return here, list(pages.start([here], config))
 
     yield start
