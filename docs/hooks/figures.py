@@ -42,7 +42,7 @@ def draw(figure):
 
 
 def place(line, drawings, where, prefix):
-    """The HTML for one figure line: the drawing it names, or the first of those waiting, taken off the list.
+    """The HTML for one figure line: the drawing that is given, or the first of those waiting, taken off the list.
 
     While the page is still being run there are none, and the line has its caption alone.
     """
@@ -54,7 +54,7 @@ def place(line, drawings, where, prefix):
     if drawings is None:
         drawing = f'<p class="waiting">{html.escape(alt)}</p>'
     else:
-        drawing = inline(drawings, alt) if line["svg"] else themed(drawings.pop(0), prefix, alt)
+        drawing = inline(drawings if isinstance(drawings, str) else themed(drawings.pop(0), prefix), alt)
     figure = [
         '<figure class="plot" markdown="block">',
         f'<div markdown="0">{drawing}</div>',
@@ -64,11 +64,19 @@ def place(line, drawings, where, prefix):
     return textwrap.indent("\n".join(figure), line["indent"])
 
 
-def themed(svg, prefix, alt):
-    """SVG text made fit to stand inside a page: own ids, the page's colours and fonts, an alternative text."""
+def themed(svg, prefix):
+    """Matplotlib's SVG made fit to stand inside a page: own ids, the page's colours and fonts, fewer characters."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
-    return inline(slim(re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg)), alt)
+    return slim(re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], prefix), svg))
+
+
+def alone(svg):
+    """Themed SVG made fit to stand alone again, in the colours of a light page."""
+    css = (STYLE.parents[1] / "assets" / "css" / "book.css").read_text("utf-8")
+    light = dict(reversed(re.findall(r"(--plot-\w+): (#\w{6});", css)))  # the first of each is the light one
+    svg = svg.replace("<svg ", f'<svg style="font: 11px sans-serif; fill: {light["--plot-ink"]}" ', 1)
+    return re.sub(r"var\((--plot-\w+)\)", lambda m: light.get(m[1], "sans-serif"), svg)
 
 
 def inline(svg, alt):

@@ -20,16 +20,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def build():
-    """build(target, **environment) builds the site strictly, and returns target. (--quiet would hide the warnings.)
-
-    That is without its labs' results, unless the site of NNFUNC_SITE has them.
-    """
+    """build(target, **environment) builds the site strictly, and returns target. (--quiet would hide the warnings.)"""
     for name in NEEDED:
         pytest.importorskip(name, reason="building the site needs the book extra")
 
     def build(target, **more):
-        env = {k: v for k, v in os.environ.items() if k != "NNFUNC_LABS" or "NNFUNC_SITE" in os.environ}
-        env |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])}
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        env = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": path}
         command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
         done = subprocess.run(command, cwd=ROOT, env=env | more, capture_output=True, text=True, check=False)
         if done.returncode:

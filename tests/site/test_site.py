@@ -1,9 +1,10 @@
-"""The site as a reader gets it: built strictly, without the labs, and looked through page by page."""
+"""The site as a reader gets it: built strictly, and looked through page by page."""
 
 import hashlib
 import html
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import subprocess
@@ -99,6 +100,36 @@ def test_two_builds_are_the_same_to_the_byte(site, build, tmp_path):
 
     first, second = digests(site), digests(build(tmp_path / "second", PYTHONHASHSEED="1"))
     assert sorted(str(path) for path in first.keys() | second.keys() if first.get(path) != second.get(path)) == []
+
+
+RUN = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, "docs/hooks")
+import executed
+for name in sys.argv[1:]:
+    print(json.dumps(executed.run(Path("docs", name).read_text("utf-8"), name)["parts"]))
+"""
+
+
+@pytest.mark.usefixtures("build")
+def test_a_page_gives_the_same_in_another_process():
+    """The two builds above may share what is kept; here the code runs twice."""
+    pages = ["book/00-calculus.md", "book/02-perceptrons.md", "book/04a-slopes.md", "book/05a-way-back.md"]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", RUN, *pages],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    )
+    assert first == second
+    assert first.count("<svg") > 10
 
 
 @pytest.mark.parametrize(
