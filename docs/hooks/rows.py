@@ -18,6 +18,7 @@ import io
 import re
 import tokenize
 from collections import defaultdict
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from textwrap import dedent
 from typing import NamedTuple
@@ -104,14 +105,15 @@ def tests(folder):
     found = defaultdict(list)
     for path in sorted(folder.rglob("test_*.py")):
         text = path.read_text("utf-8")
+        lines = text.splitlines()
         for node in ast.parse(text).body:
             decorators = getattr(node, "decorator_list", [])
             marks = [d for d in decorators if isinstance(d, ast.Call) and ast.unparse(d.func) == "pytest.mark.rows"]
-            parts = [ast.get_source_segment(text, part) for part in (*decorators, node) if part not in marks]
+            parts = [lines[part.lineno - 1 : part.end_lineno] for part in (*decorators, node) if part not in marks]
             for mark in marks:
                 stored = [_read(folder / keyword.value.value) for keyword in mark.keywords]
                 for row in mark.args:
-                    found[row.value].append((path.name, node.name, "\n".join([code("\n".join(parts)), *stored])))
+                    found[row.value].append((path.name, node.name, "\n".join([code("\n".join(chain(*parts))), *stored])))
     return dict(found)
 
 

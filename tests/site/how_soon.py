@@ -5,6 +5,8 @@ silence on the terminal was, and when the last page had its results; then it sav
 back. It needs the extra `book`.
 """
 
+import itertools
+import json
 import os
 import re
 import shutil
@@ -51,7 +53,7 @@ def when(address, right):
 
 def longest_silence(lines, end):
     times = [0, *(at for at, _ in lines if at < end), end]
-    return max(later - sooner for sooner, later in zip(times, times[1:], strict=False))
+    return max(later - sooner for sooner, later in itertools.pairwise(times))
 
 
 def main():
@@ -79,14 +81,11 @@ def main():
                 process.send_signal(signal.SIGINT)
                 process.wait()
         for chapter in sorted((tree / "docs" / "book").glob("*.md")):
-            text, seen, saved = chapter.read_text("utf-8"), len(lines), time.perf_counter()
+            text, saved = chapter.read_text("utf-8"), time.perf_counter()
             chapter.write_text(text + MARK, "utf-8")
-            back = when(
-                f"{home}book/{chapter.stem}/", lambda text: MARK.strip() in text and 'equiv="refresh"' not in text
-            )
-            time.sleep(0.5)
-            own = max(int(m[1]) for _, line in lines[seen:] if (m := re.search(r", (\d+) s$", line)))
-            print(f"{chapter.stem} saved: back after {back - saved:.1f} s, of which its code took {own} s")
+            back = when(f"{home}book/{chapter.stem}/", lambda text: MARK.strip() in text) - saved
+            own = json.loads((tree / ".cache/pages/book" / f"{chapter.stem}.json").read_text())["results"]["seconds"]
+            print(f"{chapter.stem} saved: back after {back:.1f} s, of which its code took {own:.1f} s")
         process.send_signal(signal.SIGINT)
         process.wait()
 
