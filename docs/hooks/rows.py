@@ -113,7 +113,9 @@ def tests(folder):
             for mark in marks:
                 stored = [_read(folder / keyword.value.value) for keyword in mark.keywords]
                 for row in mark.args:
-                    found[row.value].append((path.name, node.name, "\n".join([code("\n".join(chain(*parts))), *stored])))
+                    found[row.value].append(
+                        (path.name, node.name, "\n".join([code("\n".join(chain(*parts))), *stored]))
+                    )
     return dict(found)
 
 

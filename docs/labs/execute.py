@@ -9,6 +9,7 @@ the extra `book`.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -49,7 +50,7 @@ def execute(text, name):
     notebook = jupytext.reads(text, fmt="md")
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     try:
-        NotebookClient(notebook, **CLIENT).execute(env=os.environ | ENVIRONMENT)
+        asyncio.run(NotebookClient(notebook, **CLIENT).async_execute(env=os.environ | ENVIRONMENT))
     except CellExecutionError as error:
         raise LabError(f"{name}: {error}") from error
     drawn, cells = 0, []
