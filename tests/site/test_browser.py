@@ -19,7 +19,7 @@ PAGES = sorted(
     for path in DOCS.rglob("*.md")
 )
 LOOKS = [("light", "default", 1280), ("dark", "slate", 360)]
-SIZES = [1280, 360]
+SIZES = [1280, 390, 360]
 PATIENCE = 180_000  # milliseconds: a busy machine is slow, and that is no failure
 
 # What a page shows that it should not; boxes are opened first, since what they hold must fit as well.
@@ -34,6 +34,11 @@ async () => {
         const far = content.find(element => element.getBoundingClientRect().right > width && !element.closest("pre"))
         faults.push(`scrolls sideways to ${document.documentElement.scrollWidth}, ${far?.outerHTML.slice(0, 99)}`)
     }
+    for (const box of document.querySelectorAll("article :is(pre, pre code, .md-typeset__scrollwrap, table)"))
+        if (width < 400 && box.scrollWidth > box.clientWidth)
+            faults.push(`scrolls sideways: ${box.textContent.slice(0, 99)}`)
+    for (const code of document.querySelectorAll("article pre code"))
+        if (parseFloat(getComputedStyle(code).fontSize) < 11) faults.push(`too small: ${code.textContent.slice(0, 99)}`)
     for (const math of document.querySelectorAll("article math"))
         if (!seen(math)) faults.push(`not to be seen: ${math.textContent}`)
     if (document.querySelector("article math")) {
@@ -47,6 +52,21 @@ async () => {
     }
     return faults
 }
+"""
+# The lines of code that take several rows, and how far those after the first stand right of where the code begins.
+WRAPPED = """
+() => [...document.querySelectorAll("pre .line")].map(line => {
+    const range = document.createRange(), walk = document.createTreeWalker(line, NodeFilter.SHOW_TEXT), places = []
+    for (let node = walk.nextNode(); node; node = walk.nextNode())
+        for (let i = 0; i < node.length; i++) {
+            range.setStart(node, i); range.setEnd(node, i + 1)
+            const { left, top } = range.getBoundingClientRect()
+            if (node.data[i].trim()) places.push([left, Math.round(top)])
+        }
+    const text = line.textContent, begin = text.match(/^(?:(?:>>>|[.]{3}) )? */)[0].replace(/ /g, "").length
+    const next = places.find(place => place[1] > places[0][1] + 5)
+    return next && { text, deeper: next[0] - places[begin][0] }
+}).filter(Boolean)
 """
 FOCUS = """
 () => {
@@ -159,8 +179,10 @@ def test_formulas_are_set_in_the_sites_own_font(tab, address, page):
     assert fonts == {("STIX Two Math", True)}
 
 
+@pytest.mark.parametrize("width", SIZES)
 @pytest.mark.parametrize("page", ["index", "book/05b-a-network-learns"])
-def test_the_copy_button_takes_what_can_be_typed(tab, address, page):
+def test_the_copy_button_takes_what_can_be_typed(tab, address, page, width):
+    tab.set_viewport_size({"width": width, "height": 800})
     text = (DOCS / f"{page}.md").read_text("utf-8")
     blocks = re.findall(r"(?ms)^([ \t]*)```pycon\n(.*?)^\1```$", text)
     blocks = [doctest.DocTestParser().get_examples(body) for _, body in blocks]
@@ -176,6 +198,15 @@ def test_the_copy_button_takes_what_can_be_typed(tab, address, page):
         copied.append(tab.evaluate("navigator.clipboard.readText()"))
         tab.evaluate("navigator.clipboard.writeText('-')")
     assert copied == [re.sub(r"[ \t]*#[ \t]*doctest:.*", "", code).rstrip("\n") for code in typed]
+
+
+def test_a_long_line_goes_on_deeper_than_it_began_on_a_phone(tab, address):
+    tab.set_viewport_size({"width": 390, "height": 800})
+    visit(tab, address + "book/05b-a-network-learns/")
+    tab.evaluate(FAULTS)
+    wrapped = tab.evaluate(WRAPPED)
+    assert len(wrapped) > 20
+    assert [line for line in wrapped if not 0 < line["deeper"] < 30] == []
 
 
 @pytest.mark.parametrize(

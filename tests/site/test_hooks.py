@@ -25,6 +25,7 @@ import listings  # noqa: E402
 import pages  # noqa: E402
 import slim  # noqa: E402
 import sources  # noqa: E402
+import tables  # noqa: E402
 import taught  # noqa: E402
 
 sys.path.pop(0)
@@ -315,6 +316,25 @@ def test_outputs_are_marked_and_code_is_not():
     assert listings.on_page_content(html, page(""), None, None) == shown
 
 
+def test_a_long_line_has_a_box_that_knows_where_its_code_begins():
+    prompt, deep = '<span class="gp">... </span>', "    total = total + price_of_one * number"
+    output, marked = f"{'9' * 39}\n", f'<span class="hll">{"8" * 39}\n</span>'
+    shown = listings.mark(f"{prompt}{deep}\n{prompt}short\n{output}{marked}x\n")
+    assert re.findall(r'<span class="line" style="--begin:(\d+)">(.*?)\n</span>', shown) == [
+        ("8", prompt + deep),
+        ("0", "9" * 39),
+        ("0", "8" * 39),
+    ]
+    assert re.sub("<[^>]*>", "", shown) == f"... {deep}\n... short\n{output}{'8' * 39}\nx\n"
+    assert f"{prompt}short\n" in shown
+    assert re.search(r'<span class="hll"><span class="line"[^>]*>8*\n</span></span>x\n</span>$', shown)
+
+
+def test_a_line_without_a_prompt_begins_with_its_code():
+    (begin,) = re.findall(r"--begin:(\d+)", listings.mark(f"short\n  {'x' * 40}\n"))
+    assert begin == "2"
+
+
 def test_tags_for_the_colour_of_the_block_itself_are_left_out():
     html = '<code><span class="n">a</span><span class="o">&gt;</span><span class="mi">1</span></code>'
     assert listings.on_page_content(html, page(""), None, None) == '<code>a&gt;<span class="mi">1</span></code>'
@@ -323,6 +343,46 @@ def test_tags_for_the_colour_of_the_block_itself_are_left_out():
 def test_other_blocks_are_left_alone():
     html = "<pre><code>a</code></pre><p>x</p><code>b</code>"
     assert listings.on_page_content(html, page(""), None, None) == html
+
+
+# Tables
+
+
+def table(*rows):
+    lines = "".join(f"<tr>{''.join(f'<t{tag}>{cell}</t{tag}>' for cell in row)}</tr>\n" for tag, *row in rows)
+    return f"<table>\n{lines}</table>"
+
+
+def laid_out(html):
+    return tables.on_page_content(html, page(""), None, None)
+
+
+def test_a_table_that_a_phone_has_room_for_is_left_alone():
+    html = table(["h", "input", "answer"], ["d", "many short words in a long cell", "0"])
+    assert laid_out(html) == html
+
+
+def test_the_rows_of_a_table_too_wide_for_a_phone_name_their_columns():
+    html = table(
+        ["h", "", "A&amp;B <b>c</b>", "honorificabilitudinitatibus"],
+        ["d", "first", "0.5", "honorificabilitudinitatibus"],
+    )
+    cells = '<td>first</td><td data-head="A&amp;B c">0.5</td><td data-head="honorificabilitudinitatibus">'
+    assert laid_out(html).startswith("<table data-stack>")
+    assert cells in laid_out(html)
+    assert f'<div class="rows">{html}'.replace("<th></th>", "<td></td>") == laid_out(f'<div class="rows">{html}')
+
+
+def test_a_head_without_text_is_no_head():
+    assert laid_out(table(["h", "", "x"])) == "<table>\n<tr><td></td><th>x</th></tr>\n</table>"
+
+
+def test_names_can_be_broken_and_numbers_and_formulas_cannot():
+    html = laid_out(table(["d", '<a href="a_b">nn.ops.log_softmax</a>', "0.25", "<math><mi>a_b</mi></math>", "f(x)"]))
+    assert '<a href="a_b">nn.<wbr>ops.<wbr>log_<wbr>softmax</a>' in html
+    assert "<td>0.25</td><td><math><mi>a_b</mi></math></td><td>f(<wbr>x)</td>" in html
+    assert tables.longest("<code>a_<wbr>bc</code> d") == 2
+    assert tables.longest("<math><mi>x</mi> <mo>=</mo> <mi>y</mi></math> d") == 3
 
 
 # Sources
