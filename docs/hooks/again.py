@@ -14,6 +14,7 @@ from mkdocs.commands import build
 last = {}  # of the last whole build: its templates, configuration, pages and files' times
 one_at_a_time = threading.RLock()
 whole = threading.Event()  # the site has been built, and may be mended
+closed = threading.Event()
 
 
 def remember(env, nav, config, files):
@@ -52,8 +53,16 @@ def follow(pages):
     threading.Thread(target=work, daemon=True).start()
 
 
+def close():
+    """Build nothing more: the folder of the site is about to be deleted."""
+    with one_at_a_time:
+        closed.set()
+
+
 def page_again(page):
     with one_at_a_time:
+        if closed.is_set():
+            return
         config, files, env = last["config"], last["files"], last["env"]
         build._populate_page(page, config, files)
         config.plugins.on_env(env, config=config, files=files)

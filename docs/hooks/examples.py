@@ -42,6 +42,7 @@ def on_startup(command, dirty):
 
 def on_shutdown():
     pages.stop()
+    again.close()
 
 
 def on_pre_build(config):

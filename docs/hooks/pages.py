@@ -3,14 +3,16 @@
 `results` has what came of each page of this build: its results, a PluginError, or None while it is being run.
 """
 
+import contextlib
 import logging
 import os
 import re
+import signal
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from importlib.util import find_spec
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import executed
@@ -41,7 +43,8 @@ def start(pages, config):
     if HERE not in sys.path:
         sys.path.append(HERE)  # a process takes the path of the one that starts it
     pools.append(ProcessPoolExecutor(min(_cores(), len(tasks)), get_context("spawn"), _humbly))
-    futures = {pools[-1].submit(executed.run, *task): (page, key) for page, key, task in tasks}
+    with _deaf_to_ctrl_c():
+        futures = {pools[-1].submit(executed.run, *task): (page, key) for page, key, task in tasks}
     log.info(f"Running the code of {_number(len(tasks), 'page')} in {_number(pools[-1]._max_workers, 'process')}")
     return _finish(pools[-1], futures, folder)
 
@@ -56,6 +59,8 @@ def stop():
     """Run no more."""
     while pools:
         pools.pop().shutdown(wait=False, cancel_futures=True)
+    for child in active_children():
+        child.kill()
 
 
 def _finish(pool, futures, folder):
@@ -81,6 +86,19 @@ def _finish(pool, futures, folder):
             said = time.monotonic()
     pools.remove(pool)
     pool.shutdown()
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c():
+    """Processes started in here take no notice of Ctrl-C: it is for the server, which stops them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _humbly():

@@ -26,7 +26,19 @@ nav: [One: index.md, Two: slow.md]
 plugins: []
 hooks: [HOOK]
 """
-RUN = "Ran {}.\n\n```pycon\n>>> with open('runs', 'a') as file:\n...     _ = file.write('{}')\n>>> {}\n{}\n\n```\n"
+RUN = """\
+# One
+
+Ran {}.
+
+```pycon
+>>> with open('runs', 'a') as file:
+...     _ = file.write('{}')
+>>> {}
+{}
+
+```
+"""
 SLOW = RUN.format("slowly", "s", "import time; time.sleep(6); 20 + 1  # doctest: +ELLIPSIS", "2...")
 
 
@@ -52,7 +64,7 @@ def served(tmp_path):
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     log = (tmp_path / "log").open("w")
     command = [sys.executable, "-m", "mkdocs", "serve", "-a", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True)
 
     def wait_for(address, *wanted, without="\0"):
         """The page, once it holds all that is wanted."""
@@ -73,7 +85,7 @@ def served(tmp_path):
 
     yield SimpleNamespace(docs=docs, wait_for=wait_for, runs=runs, log=tmp_path / "log", process=process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    process.wait(PATIENCE)
     log.close()
 
 
@@ -104,3 +116,13 @@ def test_a_served_site_waits_for_no_page_and_brings_back_the_one_that_is_saved(s
         time.sleep(0.1)
     served.wait_for("slow/", "21", without="refresh")
     assert served.runs().count("s") == 1, "a whole build takes what is kept"
+
+
+def test_ctrl_c_stops_at_once_and_in_silence(served):
+    """A terminal sends it to the server and to the processes that run the pages."""
+    served.wait_for("")
+    began = time.monotonic()
+    os.killpg(served.process.pid, signal.SIGINT)
+    assert served.process.wait(PATIENCE) == 0
+    assert time.monotonic() - began < 5, "the six seconds of the slow page are not waited for"
+    assert "Traceback" not in served.log.read_text()
