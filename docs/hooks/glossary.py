@@ -1,7 +1,8 @@
 """Makes the glossary of glossary.csv: the line ``[glossary]`` becomes its terms, a heading for each first letter.
 
-The Japanese and Korean words are marked as such, for fonts and screen readers. A name that is the same in all three
-languages has none.
+Each term is a heading too, so that search finds it as itself; the table of contents has the letters alone. The Japanese
+and Korean words are marked as such, for fonts and screen readers. A name that is the same in all three languages has
+none.
 """
 
 import csv
@@ -29,6 +30,12 @@ def on_page_markdown(markdown, page, config, files):
     return LINE.sub(lambda line: glossary(listed, sections, page.file.src_uri), markdown)
 
 
+def on_page_content(content, page, config, files):
+    if '<div class="glossary">' in content:
+        for letter in (item for heading in page.toc for item in heading.children):
+            letter.children.clear()
+
+
 def terms(docs):
     """The terms in their order: dicts with term, japanese, korean, meaning and introduced, a section's address."""
     with (docs / LIST).open(encoding="utf-8", newline="") as file:
@@ -43,6 +50,6 @@ def glossary(listed, sections, page):
         for term in group:
             words = ("ja", term["japanese"]), ("ko", term["korean"])
             foreign = [f'<span lang="{lang}">{word}</span>' for lang, word in words if word]
-            out.append(f"{' · '.join([term['term'], *foreign])} {{ #{slugify(term['term'], '-')} }}")
-            out += [f":   {term['meaning']} {rows.link(sections[term['introduced']], page)}", ""]
+            out += [f"### {' · '.join([term['term'], *foreign])} {{ #{slugify(term['term'], '-')} }}", ""]
+            out += [f"{term['meaning']} {rows.link(sections[term['introduced']], page)}", ""]
     return "\n".join([*out, "</div>"])

@@ -549,12 +549,12 @@ def test_what_readers_search_for_is_there():
     ):
         assert word in text
     assert (
-        'loss function · <span lang="ja">損失関数</span> · '
-        '<span lang="ko">손실 함수, 손실함수</span> { #loss-function }\n'
-        ":   The function that says with one number how bad a network's outputs are. "
+        '### loss function · <span lang="ja">損失関数</span> · '
+        '<span lang="ko">손실 함수, 손실함수</span> { #loss-function }\n\n'
+        "The function that says with one number how bad a network's outputs are. "
         "[4b.&nbsp;Loss functions](../book/04b-learning.md#loss-functions)\n"
     ) in text
-    assert "im2col { #im2col }" in text
+    assert "\n### im2col { #im2col }\n" in text
 
 
 def test_a_term_without_a_section_breaks_the_build(tmp_path):
@@ -563,7 +563,7 @@ def test_a_term_without_a_section_breaks_the_build(tmp_path):
         "term,japanese,korean,meaning,introduced\nslope,傾き,기울기,A rate.,book/09.md#a-first-section\n"
     )
     shown = glossary.on_page_markdown("# G\n\n[glossary]\n", page, config, files)
-    assert "## S\n\nslope · " in shown
+    assert "## S\n\n### slope · " in shown
     (tmp_path / "docs" / "book" / "09.md").write_text("# 9. Title\n")
     with pytest.raises(PluginError, match=r"slope: no section book/09\.md#a-first-section"):
         glossary.on_page_markdown("# G\n\n[glossary]\n", page, config, files)

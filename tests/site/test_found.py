@@ -1,9 +1,12 @@
 """What leads readers to a page: its title, its description and address, what search makes of it, how to install."""
 
 import html
+import importlib
 import re
+import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +15,15 @@ DOCS = ROOT / "docs"
 INSTALL = (DOCS / "install.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+
+
+def hook():
+    pytest.importorskip("mkdocs", reason="the site's hooks need the book extra")
+    sys.path.insert(0, str(DOCS / "hooks"))
+    try:
+        return importlib.import_module("found")
+    finally:
+        sys.path.pop(0)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +47,91 @@ def test_a_page_has_one_title_in_the_contents_above_its_text_and_in_the_tab(page
         address: f"{title} - nnfunc" for address, title in titles.items()
     }
     assert len(set(titles.values())) == len(titles)
+
+
+def test_every_page_has_a_description_of_its_own(pages):
+    told = {}
+    for address, text in pages.items():
+        (told[address],) = re.findall(r'<meta name="description" content="([^"]*)">', text)
+        assert re.findall(r'<meta property="og:description" content="([^"]*)">', text) == [told[address]]
+        (title,) = re.findall(r'<meta property="og:title" content="([^"]*)">', text)
+        assert f"<title>{title} - nnfunc</title>" in text
+    short = {address: text for address, text in told.items() if not 40 <= len(html.unescape(text)) <= 160}
+    assert short == {}
+    assert len(set(told.values())) == len(told)
+    assert [text for text in told.values() if re.search(r"[<>\\$`*]|\s\s", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "told"),
+    [
+        ("Short.", "Short."),
+        ("<a href='x'>One</a>\n&lt; <code>two</code>", "One < two"),
+        (f"{'word ' * 15}end. {'word ' * 15}end. More of it.", f"{'word ' * 15}end. {'word ' * 15}end."),
+        (f"At 0.5 it turns. {'word ' * 40}end.", f"At 0.5 it turns. {'word ' * 28}…"),
+        ("word " * 40, f"{'word ' * 31}…"),
+    ],
+)
+def test_a_description_is_as_many_sentences_as_fit(paragraph, told):
+    found = hook()
+    made = found.description(f'<h1>T</h1><p class="taught">In the book</p><p>{paragraph}</p><p>Second.</p>')
+    assert made == told.strip()
+    assert len(made) <= found.LONGEST
+
+
+def test_front_matter_says_its_own():
+    page = SimpleNamespace(meta={"description": "Mine."}, file=SimpleNamespace(src_uri="book/01.md"))
+    hook().on_page_content("<p>Another.</p>", page, None, None)
+    hook().on_page_markdown("", page, None, None)
+    assert page.meta == {"description": "Mine.", "search": {"boost": 3}}
+
+
+def test_the_glossary_has_a_heading_for_each_term_and_letters_alone_in_its_contents(pages):
+    text = pages["about/glossary"]
+    terms = re.findall(r'<h3 id="([^"]+)">', text)
+    contents = re.findall(r'<a href="#([^"]*)" class="md-nav__link">', text)
+    assert len(terms) > 100
+    assert set(contents) == {term[0] for term in terms}
+
+
+# The address
+
+
+def test_the_addresses_come_from_the_environment(tmp_path, monkeypatch):
+    """A small site, built with the settings of this one."""
+    build, load = (importlib.import_module(f"mkdocs.{name}") for name in ("commands.build", "config"))
+    (tmp_path / "docs" / "book").mkdir(parents=True)
+    for name in ("index.md", "book/page.md"):
+        (tmp_path / "docs" / name).write_text("# Title\n\nText.\n")
+
+    def made(name):
+        less = {
+            "nav": ["index.md", "book/page.md"],
+            "hooks": [],
+            "plugins": [],
+            "exclude_docs": "",
+            "watch": [],
+            "strict": True,
+        }
+        folders = {"docs_dir": str(tmp_path / "docs"), "site_dir": str(tmp_path / name)}
+        build.build(load.load_config(str(ROOT / "mkdocs.yml"), **folders, **less))
+        texts = [(tmp_path / name / file).read_text("utf-8") for file in ("sitemap.xml", "book/page/index.html")]
+        return texts[0], re.findall(
+            r'<link rel="canonical" href="([^"]*)">|<a href="([^"]*)"[^>]* rel="edit">', texts[1]
+        )
+
+    for name in ("NNFUNC_SITE_URL", "NNFUNC_EDIT_URI"):
+        monkeypatch.delenv(name, raising=False)
+    sitemap, links = made("without")
+    assert "<loc>" not in sitemap
+    assert links == []
+    monkeypatch.setenv("NNFUNC_SITE_URL", "https://example.org/nnfunc")
+    monkeypatch.setenv("NNFUNC_EDIT_URI", "https://example.org/me/nnfunc/edit/main/docs/")
+    sitemap, links = made("with")
+    place = "https://example.org/nnfunc"
+    assert re.findall(r"<loc>(.*)</loc>", sitemap) == [f"{place}/", f"{place}/book/page/"]
+    edit = "https://example.org/me/nnfunc/edit/main/docs/book/page.md"
+    assert sorted(filter(None, sum(links, ()))) == [edit, f"{place}/book/page/"]
 
 
 # Install
