@@ -38,7 +38,7 @@ PART = re.compile(
 EXAMPLE = re.compile(r"^[ \t]*>>> ", re.M)
 NAMED_FILE = re.compile(r'"((?:docs|tests)/[\w./-]+)"')
 LIBRARY = Path(find_spec("nnfunc").origin).parent
-RUNS_IT = (Path(__file__), figures.STYLE)
+RUNS_IT = (Path(__file__), Path(figures.__file__), figures.STYLE)
 
 
 def parts(markdown):
@@ -72,7 +72,9 @@ def run(markdown, name, first_line=0):
             runner.run(test, out=report.append, clear_globs=False)
             if runner.failures:
                 raise PluginError("".join(report))
-            drawn = [figures.draw(plt.figure(number)) for number in plt.get_fignums()]
+            drawn = [plt.figure(number) for number in plt.get_fignums()]
+            below = next((m["kind"] for m in PART.finditer(markdown, part.end()) if m["kind"]), "figure")
+            drawn = figures.frames(drawn) if drawn and below == "film" else list(map(figures.draw, drawn))
             plt.close("all")
             results.append({"got": [getattr(example, "got", "") for example in test.examples], "drawn": drawn})
     return {"seconds": time.perf_counter() - start, "parts": results}

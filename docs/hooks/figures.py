@@ -5,6 +5,9 @@ The author says where a figure goes, and what there is to see on it, by an image
     ![What there is to see, for those who cannot see it](figure "A caption, if it needs one")
 
 ``figure:name`` shows the SVG text that the page's examples have bound to that name, as nnfunc.draw writes it.
+
+``film`` in place of ``figure`` takes all figures that wait for a line, or a list of SVG texts, as the frames of a film
+(see films.py). What a frame is called is the title of its figure, or of its SVG.
 """
 
 import html
@@ -13,7 +16,9 @@ import re
 import textwrap
 from pathlib import Path
 
+import films
 import matplotlib
+from matplotlib.transforms import Bbox
 from mkdocs.exceptions import PluginError
 from slim import slim
 
@@ -34,17 +39,31 @@ def style():
     return matplotlib.rc_context(fname=STYLE)
 
 
-def draw(figure):
+def draw(figure, title=None, window=None):
     """The figure as SVG text, the same at every build."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    about = {"Date": None, "Creator": None} | ({"Title": title} if title else {})
+    figure.savefig(out, format="svg", metadata=about, bbox_inches=window)
     return out.getvalue()
+
+
+def frames(drawn):
+    """The figures as SVG texts, all cut out alike, each with its title."""
+    for figure in drawn:
+        figure.draw_without_rendering()  # or its layout is not yet made
+    window = Bbox.union([figure.get_tightbbox() for figure in drawn]).padded(matplotlib.rcParams["savefig.pad_inches"])
+    return [draw(figure, _title(figure), window) for figure in drawn]
+
+
+def _title(figure):
+    titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
+    return ", ".join(filter(None, titles)) or None
 
 
 def place(line, drawings, where, prefix):
     """The HTML for one figure line: the drawing that is given, or the first of those waiting, taken off the list.
 
-    While the page is still being run there are none, and the line has its caption alone.
+    A film takes all that wait. While the page is still being run there are none, and the line has its caption alone.
     """
     alt, caption = (" ".join((line[part] or "").split()) for part in ("alt", "caption"))
     if not alt:
@@ -54,7 +73,7 @@ def place(line, drawings, where, prefix):
     if drawings is None:
         drawing = f'<p class="waiting">{html.escape(alt)}</p>'
     else:
-        drawing = inline(drawings if isinstance(drawings, str) else themed(drawings.pop(0), prefix), alt)
+        drawing = _drawing(line, drawings, alt, where, prefix)
     figure = [
         '<figure class="plot" markdown="block">',
         f'<div markdown="0">{drawing}</div>',
@@ -62,6 +81,19 @@ def place(line, drawings, where, prefix):
         "</figure>",
     ]
     return textwrap.indent("\n".join(figure), line["indent"])
+
+
+def _drawing(line, drawings, alt, where, prefix):
+    film = line["kind"] == "film"
+    if isinstance(drawings, str):
+        made = [drawings]
+    elif line["svg"]:
+        made = drawings
+    else:
+        made = [themed(svg, prefix) for svg in (drawings if film else drawings[:1])]
+        del drawings[: len(made)]
+    made = [inline(svg, alt) for svg in made]
+    return films.film(made, prefix, where) if film else made[0]
 
 
 def themed(svg, prefix):
@@ -83,7 +115,7 @@ def inline(svg, alt):
     """An SVG element on one line, in the page's font and at most as wide as the page, with its alternative text."""
     box, width = re.search(r'viewBox="(0 0 ([\d.]+) [\d.]+)"', svg).groups()
     size = f'viewBox="{box}" style="width: {float(width) * 4 / 3:.0f}px"'
-    head = f'<svg role="img" aria-label="{html.escape(alt)}" {size}>'
+    head = f'<svg role="img" aria-label="{html.escape(alt)}" data-search-exclude {size}>'
     return re.sub(r"\s*\n\s*", " ", head + svg[svg.index(">") + 1 :]).strip()
 
 

@@ -194,7 +194,7 @@ def test_no_word_comes_before_its_meaning(chapter):
 
 # First something learns, then it is said why
 
-FIGURE = re.compile(r"^!\[.*?\]\(figure", re.M | re.S)
+FIGURE = re.compile(r"^!\[.*?\]\((figure|film)", re.M | re.S)
 UNFOLDED = re.compile(r"^```pycon\n(.*?)^```$", re.M | re.S)
 DOWNHILL = re.compile(r"grad|slope|^g\b|^d[A-Za-z]|\.T @|@ d")
 
@@ -270,6 +270,7 @@ def test_code_that_learns_is_known(source, does):
         ("```pycon\n>>> print(nn.fit(x))\n0.5\n\n```\n", "learns and shows it"),
         ("```pycon\n>>> y = nn.fit(x)\n\n```\n\nHere:\n\n```pycon\n>>> print(y)\n0.5\n\n```\n", "learns and shows it"),
         ('```pycon\n>>> plot(nn.fit(x))\n\n```\n\n![It.](figure "It.")\n', "learns and shows it"),
+        ('```pycon\n>>> plot(nn.fit(x))\n\n```\n\n![It.](film "It.")\n', "learns and shows it"),
         ("```pycon\n>>> print(7)\n7\n>>> y = nn.fit(x)\n\n```\n", "learns and shows it"),
         ("```pycon\n>>> print(7)\n7\n\n```\n\n```pycon\n>>> y = nn.fit(x)\n\n```\n", "learns"),
         ("```pycon\n>>> print(nn.fit(x))\nTrue\n\n```\n", "learns"),
