@@ -107,7 +107,8 @@ def alone(svg):
     """Themed SVG made fit to stand alone again, in the colours of a light page."""
     css = (STYLE.parents[1] / "assets" / "css" / "book.css").read_text("utf-8")
     light = dict(reversed(re.findall(r"(--plot-\w+): (#\w{6});", css)))  # the first of each is the light one
-    svg = svg.replace("<svg ", f'<svg style="font: 11px sans-serif; fill: {light["--plot-ink"]}" ', 1)
+    look = f"background: {light['--plot-paper']}; fill: {light['--plot-ink']}; font: 11px sans-serif"
+    svg = svg.replace("<svg ", f'<svg style="{look}; stroke-linejoin: round" ', 1)
     return re.sub(r"var\((--plot-\w+)\)", lambda m: light.get(m[1], "sans-serif"), svg)
 
 
