@@ -133,8 +133,9 @@ def _cells(markdown, rest):
     cells, at = [], 0
     for part in executed.PART.finditer(markdown):
         if part["alt"] or executed.EXAMPLE.search(part["body"]):
+            result = {} if part["alt"] and not part["svg"] else next(rest, {})
             cells += _text(markdown[at : part.start()])
-            cells += [new_markdown_cell(part[0])] if part["alt"] else _code(part["body"], next(rest, {}))
+            cells += [new_markdown_cell(part[0])] if part["alt"] else _code(part["body"], result)
             at = part.end()
     return cells + _text(markdown[at:])
 
