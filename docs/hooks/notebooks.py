@@ -47,30 +47,36 @@ THERE = "import os, pathlib\nimport nnfunc\n\nos.chdir(pathlib.Path(nnfunc.__fil
 
 
 def on_page_content(html, page, config, files):
-    if not page.file.src_uri.startswith("book/"):
+    if not _is_chapter(page.file):
         return html
 
     def address(link):
-        target = files.get_file_from_path(posixpath.normpath(posixpath.join(page.file.src_uri, "..", link)))
+        there = files.get_file_from_path(posixpath.normpath(posixpath.join(page.file.src_uri, "..", link)))
         if page.canonical_url:
-            return urljoin(page.canonical_url, target.url_relative_to(page.file))
-        return get_relative_url(target.dest_uri, page.url)
+            return urljoin(page.canonical_url, there.url_relative_to(page.file))
+        return get_relative_url(_beside(there) if _is_chapter(there) else there.dest_uri, page.url)
 
     markdown, _ = meta.get_data(page.file.content_string)
     page.notebook = notebook(markdown, pages.results.get(page.file.src_uri), address)
-    link = f'<a href="{_file(page).name}" download>This chapter as a notebook</a>'
+    link = f'<a href="{posixpath.basename(_beside(page.file))}" download>This chapter as a notebook</a>'
     return html.replace("</h1>", f'</h1>\n<p class="lab-file" data-search-exclude>{link}</p>', 1)
 
 
 def on_post_page(output, page, config):
-    if hasattr(page, "notebook"):
-        _file(page).parent.mkdir(parents=True, exist_ok=True)
-        _file(page).write_text(nbformat.writes(page.notebook) + "\n", encoding="utf-8")
+    if _is_chapter(page.file):
+        target = Path(config.site_dir, _beside(page.file))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(nbformat.writes(page.notebook) + "\n", encoding="utf-8")
     return output
 
 
-def _file(page):
-    return Path(page.file.abs_dest_path).parent / Path(page.file.src_uri).with_suffix(".ipynb").name
+def _is_chapter(file):
+    return file.src_uri.startswith("book/")
+
+
+def _beside(file):
+    """The address of the notebook that lies beside a page."""
+    return posixpath.join(posixpath.dirname(file.dest_uri), f"{file.name}.ipynb")
 
 
 def notebook(markdown, found, address):
