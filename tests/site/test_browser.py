@@ -4,6 +4,7 @@ import csv
 import doctest
 import functools
 import http.server
+import json
 import re
 import shutil
 import threading
@@ -210,6 +211,21 @@ def test_a_long_line_goes_on_deeper_than_it_began_on_a_phone(tab, address):
     assert [line for line in wrapped if not 0 < line["deeper"] < 30] == []
 
 
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800)], ids=["phone", "desk"])
+def test_home_says_in_its_first_screen_what_this_is_and_where_to_go(tab, address, size):
+    tab.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    visit(tab, address)
+    seen = [part for part in tab.locator("article h1, article p, article a").all()
+            if (box := part.bounding_box()) and box["y"] + box["height"] < size[1]]  # fmt: skip
+    text = " ".join(part.inner_text() for part in seen)
+    for answer in ("library", "book", "people who program", "Python and NumPy", "no graphics card", "MNIST", "checked"):
+        assert answer in text
+    links = {part.inner_text(): part.get_attribute("href") for part in seen if part.get_attribute("href")}
+    ways = {"Start reading": "book/00-calculus/", "Run it": "#run-it", "Use the library": "#use-the-library"}
+    assert links | ways | {"perceptrons": "book/02-perceptrons/"} == links
+    assert tab.locator("article figure").first.bounding_box()["y"] < size[1] - 100
+
+
 # What the site's own search worker finds for each of the words, best first: the results of a page stand together.
 SEARCH = """
 async words => {
@@ -285,6 +301,17 @@ def test_each_term_of_the_glossary_is_found_as_itself_and_where_it_is_explained_
             lost[word] = sections[:5]
     assert len(addresses) > 400
     assert lost == {}
+
+
+def test_the_search_answers_whatever_is_typed_first(search, site):
+    """A word that lunr has made up stops every search for what it begins with, so first letters find them all."""
+    index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
+    texts = " ".join(entry[part] for entry in index["docs"] for part in ("title", "text"))
+    separator = re.compile(index["config"]["separator"])
+    words = {word.lower() for word in separator.split(re.sub(r"<[^>]*>", " ", texts)) if word and word[0].isalnum()}
+    typed = {word[0] for word in words if not word[0].isdecimal()} | {word for word in words if word[0].isdecimal()}
+    assert {"p", "손", "4a"} <= typed
+    assert sorted(letters for letters, pages in search(typed).items() if not pages) == []
 
 
 def test_a_reader_sees_by_which_word_a_section_was_found(browser, address):

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+HOME = (DOCS / "index.md").read_text("utf-8")
 INSTALL = (DOCS / "install.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
@@ -161,8 +162,9 @@ def test_those_extras_bring_pytorch_or_jax_that_are_said_to():
 
 
 @pytest.mark.parametrize(("language", "then"), [("sh", " && "), ("powershell", "; ")])
-def test_the_readme_and_the_page_install_the_book_alike(language, then):
-    line, page = (commands(text, language)[0] for text in (README, INSTALL))
+def test_the_readme_home_and_install_bring_the_book_alike(language, then):
+    line, home, page = (commands(text, language)[0] for text in (README, HOME, INSTALL))
+    assert home.strip() == line.strip()
     assert then.join(part.strip() for part in page.strip().splitlines()) == line.strip()
     assert "NO_MKDOCS_2_WARNING=1" in line
     assert line.strip().endswith("mkdocs serve --open")
