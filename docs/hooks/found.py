@@ -19,6 +19,10 @@ from mkdocs.plugins import event_priority
 
 BOOST = {"book": 3, "reference": 0.5}
 INDEX = Path("search", "search_index.json")
+WORKER = "assets/javascripts/workers/search.*.js"
+# lunr names a node by its letters and their nodes' numbers without a comma. Letters may be digits, and then two nodes share
+# a name, words come up that are none, and what begins like them finds nothing: github.com/olivernn/lunr.js/issues/503.
+UNCLEAR = re.compile(r"\b((\w+)=\2\+\w+\+\w+\.id)\b")
 WORD = re.compile(r"[\u4e00-\u9fff]+(?![\w・])")
 MARK = "\u200b"  # what nobody types: else the theme cuts words of the index out of a query, and may lose the rest
 LONGEST = 160
@@ -43,6 +47,8 @@ def on_post_page(output, page, config):
 @event_priority(-100)  # the search plugin has written its index by then
 def on_post_build(config):
     path = Path(config.site_dir) / INDEX
+    for worker in Path(config.site_dir).glob(WORKER):
+        worker.write_text(UNCLEAR.sub(r'\1+","', worker.read_text("utf-8")), encoding="utf-8")
     if path.exists():
         index = json.loads(path.read_text("utf-8"))
         label(index["docs"], glossary.terms(Path(config.docs_dir)))
