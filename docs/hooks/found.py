@@ -20,8 +20,8 @@ from mkdocs.plugins import event_priority
 BOOST = {"book": 3, "reference": 0.5}
 INDEX = Path("search", "search_index.json")
 WORKER = "assets/javascripts/workers/search.*.js"
-# lunr names a node by its letters and their nodes' numbers without a comma. Letters may be digits, and then two nodes share
-# a name, words come up that are none, and what begins like them finds nothing: github.com/olivernn/lunr.js/issues/503.
+# lunr names a node by its letters and the numbers of their nodes, without a comma. A letter may be a digit, so that two
+# nodes have one name, and nothing is found that begins as a word that is none: github.com/olivernn/lunr.js/issues/503.
 UNCLEAR = re.compile(r"\b((\w+)=\2\+\w+\+\w+\.id)\b")
 WORD = re.compile(r"[\u4e00-\u9fff]+(?![\w・])")
 MARK = "\u200b"  # what nobody types: else the theme cuts words of the index out of a query, and may lose the rest
