@@ -226,6 +226,20 @@ def test_home_says_in_its_first_screen_what_this_is_and_where_to_go(tab, address
     assert tab.locator("article figure").first.bounding_box()["y"] < size[1] - 100
 
 
+def test_the_line_that_runs_it_is_copied_as_the_readme_has_it(tab, address):
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    visit(tab, address)
+    for system, language in ("Linux and macOS", "sh"), ("Windows, in PowerShell", "powershell"):
+        tab.get_by_text(system, exact=True).first.click()
+        tab.evaluate("navigator.clipboard.writeText('-')")
+        block = tab.locator(".tabbed-block:visible").first
+        block.locator("[data-clipboard-target]").evaluate("button => button.click()")
+        tab.wait_for_function("navigator.clipboard.readText().then(text => text != '-')")
+        (line,) = tab.evaluate("navigator.clipboard.readText()").split("\n")
+        assert f"```{language}\n{line}\n```" in readme
+        assert "mkdocs serve" in line
+
+
 # What the site's own search worker finds for each of the words, best first: the results of a page stand together.
 SEARCH = """
 async words => {
