@@ -33,6 +33,7 @@ REFERENCE = re.compile(r"\[([^\]]*)\]\[(?:nnfunc[\w.]*)?\]")
 COMMENT = re.compile(r"^[ \t]*<!--.*?-->\n+|<!--.*?-->", re.M | re.S)
 EXERCISE = re.compile(r"^\*\*(\d+\. [^*]+?)\.?\*\* ", re.M)
 HEADING = re.compile(r"^##+ (.+)$", re.M)
+FORMULA = re.compile(r"\$\$.+?\$\$", re.S)
 DIRECTIVE = re.compile(r"[ \t]*#[ \t]*doctest:.*")
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 HEAD = (
@@ -128,7 +129,8 @@ def _boxed(box, rest):
     cells = _cells(f"**{title}**\n\n{body}", rest)
     for cell in cells:
         if cell.cell_type == "markdown":
-            cell.source = textwrap.indent(cell.source, "> ", lambda line: True)
+            on_a_line = FORMULA.sub(lambda formula: " ".join(formula[0].split()), cell.source)  # or the marks get in
+            cell.source = textwrap.indent(on_a_line, "> ", lambda line: True)
         elif box["kind"] == "example":
             cell.metadata = {"jupyter": {"source_hidden": True}}
     return cells

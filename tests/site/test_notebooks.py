@@ -112,7 +112,10 @@ ZeroDivisionError: float division by zero
 
 ??? example "The code of the figure"
 
-    It rises.
+    It rises:
+
+    $$x
+    = 2$$
 
     ```pycon
     >>> _ = plt.plot([1, 2])
@@ -147,7 +150,7 @@ def test_a_page_becomes_cells_of_plain_text_and_of_code_divided_below_each_outpu
         "## Two words",
         "<details><summary>What is <code>x</code>?</summary>\n\nA *number*.\n\n</details>",
     ]
-    assert told[4].split("\n") == ["> **The code of the figure**", "> ", "> It rises."]
+    assert told[4].split("\n") == ["> **The code of the figure**", "> ", "> It rises:", "> ", "> $$x = 2$$"]
     assert told[5:9] == ["*It *rises*.*", "#### 1. One\n\nAdd.", "##### Answer", "So:"]
     assert told[9].startswith("`nnfunc.functions.step`:\n\n```python\n@takes")
     head = "import matplotlib.pyplot as plt\ndef show(x):\n    print(x)\n1 + 1"
