@@ -192,6 +192,14 @@ def test_of_a_film_the_first_the_middle_and_the_last_picture_are_kept():
     assert caption.source == "*Six.*"
 
 
+def test_a_page_that_reads_files_says_so_and_goes_to_them_first():
+    reading = '>>> from pathlib import Path\n>>> text = Path("docs/assets/book.txt").read_text("utf-8")'
+    head, there, code = page(f"# T\n\n```pycon\n{reading}\n\n```\n").cells
+    assert "files of the repository: `docs/assets/book.txt`." in head.source
+    assert there.source == notebooks.THERE
+    assert code.source == reading.replace(">>> ", "")
+
+
 def test_a_page_that_is_still_being_run_has_the_same_cells_without_outputs():
     early = notebooks.notebook(PAGE, None, lambda link: f"../{link.removesuffix('.md')}/")
     done = page(PAGE)
