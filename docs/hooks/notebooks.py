@@ -21,6 +21,7 @@ import nbformat
 import pages
 import sources
 from markdown.extensions.toc import slugify
+from mkdocs.exceptions import PluginError
 from mkdocs.utils import get_relative_url, meta
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -53,12 +54,15 @@ def on_page_content(html, page, config, files):
 
     def address(link):
         there = files.get_file_from_path(posixpath.normpath(posixpath.join(page.file.src_uri, "..", link)))
+        if there is None:
+            return link  # MkDocs tells of it
         if page.canonical_url:
             return urljoin(page.canonical_url, there.url_relative_to(page.file))
         return get_relative_url(_beside(there) if _is_chapter(there) else there.dest_uri, page.url)
 
     markdown, _ = meta.get_data(page.file.content_string)
-    page.notebook = notebook(markdown, pages.results.get(page.file.src_uri), address)
+    found = pages.results.get(page.file.src_uri)
+    page.notebook = notebook(markdown, None if isinstance(found, PluginError) else found, address)
     link = f'<a href="{posixpath.basename(_beside(page.file))}" download>This chapter as a notebook</a>'
     return html.replace("</h1>", f'</h1>\n<p class="lab-file" data-search-exclude>{link}</p>', 1)
 
@@ -92,7 +96,8 @@ def notebook(markdown, found, address):
     title, _, text = cells[0].source.partition("\n")
     cells[0].source = "\n\n".join([title, HEAD, text.strip(), *([FILES.format(", ".join(named))] if named else [])])
     cells[1:1] = [new_code_cell(THERE)] if named else []
-    _name_values(cells)
+    if found:
+        _name_values(cells)
     _place(cells)
     for i, cell in enumerate(cells):
         cell.id = f"cell-{i}"  # nbformat gives others each time
@@ -105,8 +110,8 @@ def plain(markdown, address):
     anchors = {f"#{slugify(title, '-')}": "#" + quote(title.replace(" ", "-")) for title in titles}
 
     def link(match):
-        there = address(match["page"]) + (match["anchor"] or "") if match["page"] else anchors[match["anchor"]]
-        return f"]({there})"
+        to, anchor = match["page"], match["anchor"] or ""
+        return f"]({address(to) + anchor if to else anchors.get(anchor, anchor)})"
 
     text = LINK.sub(link, REFERENCE.sub(r"\1", COMMENT.sub("", markdown)))
     return EXERCISE.sub(r"#### \1\n\n", sources.LINE.sub(_listing, text))
@@ -193,7 +198,7 @@ def _output(example, got):
 def _name_values(cells):
     """What a cell puts out is its value if the statement at its end is an expression, and no call that prints."""
     printing = {"print"}
-    for cell in (cell for cell in cells if cell.cell_type == "code"):
+    for cell in (cell for cell in cells if cell.cell_type == "code" and "tags" not in cell.metadata):
         tree = ast.parse(cell.source).body
         printing |= {node.name for node in tree if isinstance(node, ast.FunctionDef) and "print(" in ast.unparse(node)}
         if isinstance(tree[-1], ast.Expr) and ast.unparse(tree[-1]).partition("(")[0] not in printing:

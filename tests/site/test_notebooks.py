@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ for needed in ("mkdocs", "ipykernel", "matplotlib", "nbclient"):
     pytest.importorskip(needed, reason="the notebooks need the book extra")
 
 import nbformat  # noqa: E402
+from mkdocs.exceptions import PluginError  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +207,17 @@ def test_a_page_that_is_still_being_run_has_the_same_cells_without_outputs():
     done = page(PAGE)
     assert [cell.source for cell in early.cells] == [cell.source for cell in done.cells]
     assert [cell.outputs for cell in early.cells if cell.cell_type == "code"] == [[]] * 6
+
+
+def test_a_page_with_mistakes_which_a_served_site_shows_has_a_notebook_none_the_less(monkeypatch):
+    wrong = "# T\n\n[a](gone.md) [b](#gone)\n\n```pycon\n>>> 1 +\n\n```\n"
+    file = SimpleNamespace(src_uri="book/a.md", dest_uri="book/a/index.html", name="a", content_string=wrong)
+    served = SimpleNamespace(file=file, canonical_url=None, url="book/a/")
+    monkeypatch.setitem(notebooks.pages.results, "book/a.md", PluginError("a.md:6: no"))
+    files = SimpleNamespace(get_file_from_path=lambda path: None)
+    notebooks.on_page_content("<h1>T</h1>", served, None, files)
+    assert served.notebook.cells[0].source.endswith("[a](gone.md) [b](#gone)")
+    assert served.notebook.cells[1].source == "1 +"
 
 
 def test_a_notebook_is_the_same_each_time():
