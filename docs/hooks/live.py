@@ -124,7 +124,7 @@ def answer(folder, do, id, **asked):
 
 
 def _themed(svg):
-    return figures.themed(svg, f"live{next(drawn)}", "The figure that this code draws")
+    return figures.inline(figures.themed(svg, f"live{next(drawn)}"), "The figure that this code draws")
 
 
 def code_above(markdown, exercise):
