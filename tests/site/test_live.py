@@ -149,12 +149,18 @@ def serving(folder, host="127.0.0.1"):
         else:
             pytest.fail("".join(said), pytrace=False)
         try:
-            while 'http-equiv="refresh"' in fetch(f"http://127.0.0.1:{port}/"):  # the page is still being run
-                time.sleep(0.5)
+            run(f"http://127.0.0.1:{port}/")
             yield f"http://127.0.0.1:{port}/", server
         finally:
             server.send_signal(signal.SIGINT)
             server.stderr.read()
+
+
+def run(address):
+    """Wait until the page has been run, if it was shown before."""
+    while 'http-equiv="refresh"' in fetch(address):
+        time.sleep(0.5)
+    return address
 
 
 def fetch(address):
@@ -478,7 +484,7 @@ def test_one_block_of_every_chapter_is_run_and_edited_and_every_block_of_one_sho
         for chapter in CHAPTERS:
             page = browser.new_page()
             page.set_default_timeout(PATIENCE)
-            page.goto(f"{address}book/{chapter.removesuffix('.md')}/")
+            page.goto(run(f"{address}book/{chapter.removesuffix('.md')}/"))
             page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true })")
             blocks = page.evaluate(SHOWN)
             cells = page.evaluate("[...document.querySelectorAll('.live')].map(c => c.matches('.exercise'))")
