@@ -3,8 +3,8 @@
 All fenced blocks with ``>>>`` run in order, in one namespace, under doctest, and what they print and draw is a list of
 plain values, one for each part of the page: so a page can be run in another process, and its results be kept.
 
-They are kept in .cache/pages until the page, a file that it names, the library, what runs it here or the version of an
-installed package changes.
+They are kept in .cache/pages until the page, a file that it names, the library, what runs it here or the version of a
+package that the project names changes.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import sys
 import time
 import types
 import warnings
-from importlib.metadata import distributions
+from importlib.metadata import distributions, requires
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,6 +38,7 @@ PART = re.compile(
 EXAMPLE = re.compile(r"^[ \t]*>>> ", re.M)
 NAMED_FILE = re.compile(r'"((?:docs|tests)/[\w./-]+)"')
 LIBRARY = Path(find_spec("nnfunc").origin).parent
+PACKAGES = {re.match(r"[\w.-]+", need)[0] for need in requires("nnfunc")}
 RUNS_IT = (Path(__file__), Path(figures.__file__), figures.STYLE)
 
 
@@ -95,7 +96,7 @@ def _checker():
 
 def surroundings():
     """A digest of all that decides the results of every page: the library, what runs it, and the versions."""
-    versions = sorted({f"{found.name} {found.version}" for found in distributions()})
+    versions = sorted(f"{found.name} {found.version}" for found in distributions() if found.name in PACKAGES)
     digest = hashlib.sha256(repr([sys.version, *versions]).encode())
     library = (path for path in sorted(LIBRARY.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     for path in (*RUNS_IT, *library):
