@@ -18,7 +18,7 @@ from .networks import _depth
 __all__ = ["layers_dot", "layers_svg", "neurons_dot", "neurons_svg"]
 
 
-_CSS = {"blue4": "#00008b", "red2": "#ee0000", "seagreen2": "#4eee94"}  # what SVG calls X11's colours
+_PALETTE = {"blue4": "#1c6a8c", "red2": "#b03a55", "seagreen2": "#4d8034"}  # the book's, for X11's
 
 
 def neurons_dot(params: Mapping[str, Array]) -> str:
@@ -90,7 +90,9 @@ def neurons_svg(params: Mapping[str, Array]) -> str:
         for (x1, y1), (x2, y2) in _edges(columns)
     ]
     for i, (label, hue, _) in enumerate(groups):
-        lines += [f'<circle cx="{x}" cy="{y}" r="14" fill="{_CSS[hue]}" stroke="currentColor"/>' for x, y in columns[i]]
+        lines += [
+            f'<circle cx="{x}" cy="{y}" r="14" fill="{_PALETTE[hue]}" stroke="currentColor"/>' for x, y in columns[i]
+        ]
         lines.append(_svg_text(50 + 100 * i, height - 8, label))
     return _svg(100 * len(groups), height, "Network " + "-".join(map(str, sizes)), lines)
 

@@ -41,7 +41,8 @@ __all__ = [
 def lift(op: Op, *names: str, **settings: Any) -> Layer:
     r"""Make a layer of an op by naming its weights.
 
-    $$\mathrm{layer}(params, x) = \mathrm{op}(x, params[name_1], params[name_2], \dots)$$
+    $$\mathrm{layer}(params, x)
+    = \mathrm{op}(x, params[name_1], params[name_2], \dots)$$
 
     Parameters
     ----------

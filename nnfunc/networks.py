@@ -112,7 +112,8 @@ def _depth(names: Collection[str]) -> tuple[int, bool]:
 def simple_convnet() -> Layer:
     r"""Convolution, pooling and two affine layers: the convolutional network of chapter 7.
 
-    $$x \to conv \to relu \to pool \to affine \to relu \to affine \to scores$$
+    $$x \to conv \to relu \to pool
+    \to affine \to relu \to affine \to scores$$
 
     Returns
     -------
@@ -150,7 +151,8 @@ def simple_convnet() -> Layer:
 def deep_convnet() -> Layer:
     r"""Six convolutions in three pairs, each pair followed by pooling, two affine layers, two dropouts.
 
-    $$x \to 3 \times (conv \to relu \to conv \to relu \to pool) \to affine \to relu \to dropout
+    $$x \to 3 \times (conv \to relu \to conv \to relu \to pool)
+    \to affine \to relu \to dropout
     \to affine \to dropout \to scores$$
 
     All filters are 3 x 3. The fourth convolution pads by 2, so that the images shrink from 28 over 14 and 8 to 4.

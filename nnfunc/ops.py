@@ -530,7 +530,8 @@ def softmax_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
 def sigmoid_cross_entropy(z: Array, t: Array) -> tuple[np.ndarray, Pullback]:
     r"""Cross-entropy of the sigmoid of scores, the mean over all elements: yes-or-no questions.
 
-    $$E = -\frac{1}{NK} \sum_{n,k} \bigl( t_{nk} \log y_{nk} + (1 - t_{nk}) \log (1 - y_{nk}) \bigr), \quad
+    $$E = -\frac{1}{NK} \sum_{n,k} \bigl( t_{nk} \log y_{nk}
+    + (1 - t_{nk}) \log (1 - y_{nk}) \bigr), \quad
     y = \sigma(z), \qquad dz = \frac{dE}{NK} (y - t)$$
 
     Computed as $\max(z, 0) - z t + \log(1 + e^{-|z|})$, which is the same and never overflows.

@@ -13,7 +13,7 @@ import nnfunc as nn
 from nnfunc import layers
 
 SVG = "{http://www.w3.org/2000/svg}"
-X11 = {"blue4": (0, 0, 139), "red2": (238, 0, 0), "seagreen2": (78, 238, 148)}
+BOOK = {"blue4": "#1c6a8c", "red2": "#b03a55", "seagreen2": "#4d8034"}  # the book's blue, red and green, for X11's
 IMAGES = np.zeros((5, 1, 28, 28), np.float32)
 CONVNET = [
     ("conv2d(W1, b1)", (5, 30, 24, 24)),
@@ -79,10 +79,6 @@ def test_other_sizes(sizes):
     assert (len(svg.findall(f"{SVG}circle")), len(svg.findall(f"{SVG}line"))) == (sum(sizes), count)
 
 
-def rgb(css):
-    return tuple(int(css[i : i + 2], 16) for i in (1, 3, 5))
-
-
 @pytest.mark.rows("S3-29")
 def test_the_svg_shows_the_same_network():
     params = nn.init_mlp(0, (2, 3, 2, 2))
@@ -91,8 +87,8 @@ def test_the_svg_shows_the_same_network():
     at = [(float(c.get("cx")), float(c.get("cy"))) for c in circles]
     columns = sorted({x for x, _ in at})
     assert [sum(x == column for x, _ in at) for column in columns] == [2, 3, 2, 2]
-    colours = [{rgb(c.get("fill")) for c in circles if float(c.get("cx")) == column} for column in columns]
-    assert colours == [{X11[colour]} for _, colour, _ in clusters(nn.draw.neurons_dot(params))]
+    colours = [{c.get("fill") for c in circles if float(c.get("cx")) == column} for column in columns]
+    assert colours == [{BOOK[colour]} for _, colour, _ in clusters(nn.draw.neurons_dot(params))]
     assert [text.text for text in svg.findall(f"{SVG}text")] == ["input", "layer 2", "layer 3", "output"]
     ends = sorted(
         tuple((float(line.get(f"x{k}")), float(line.get(f"y{k}"))) for k in (1, 2))

@@ -5,8 +5,8 @@ warning, stops the build with the page and the line. While the site is served no
 is still being run is shown as it is written, asks for itself every two seconds, and names its mistake if it has one.
 
 A figure that a block leaves open belongs to the next line ``![what it shows](figure "a caption")`` (see figures.py) and
-is drawn there, so the code may stand in a closed box and the picture above it. A figure without such a line stops the
-build, and so does a line without a figure.
+is drawn there. Where the code stands in a closed box, "The code of the figure", the reader finds the box below. A
+figure without such a line stops the build, and so does a line without a figure.
 
 Where another machine may print other digits, a page writes dots, ``0.9...  # doctest: +ELLIPSIS``. The build shows what
 it printed itself, marks the line, and says below the block what was asked for. If the dots are too wide a band, the
@@ -30,6 +30,11 @@ from mkdocs.exceptions import PluginError
 
 BAND = re.compile(r"assert (.+?)\s*# band$")
 NOTE = "Your machine may print other digits. Asked for:"
+CODE_ABOVE = re.compile(
+    r'^(?P<box>(?P<indent>[ \t]*)\?\?\? example "The code of the \w+"\n(?:\n|(?P=indent)(?:    |\t).*\n)+)'
+    r'(?P<figures>(?:(?P=indent)<figure class="plot"(?:.*\n)+?(?P=indent)</figure>\n\n?)+)',
+    re.M,
+)
 REFRESH = '<meta http-equiv="refresh" content="2">'
 
 serving, navigation, early = False, None, set()
@@ -117,7 +122,12 @@ def show(markdown, found, name):
     outside = executed.EXAMPLE.search(executed.PART.sub("", markdown))
     if outside:
         raise PluginError(f"{name}: an example outside a fenced block: {outside.string[outside.start() :][:60]!r}")
-    return shown
+    return CODE_ABOVE.sub(_code_below, shown)
+
+
+def _code_below(match):
+    """The figures first, and then the box with their code, which book.css leaves out on paper."""
+    return match["figures"] + match["box"].replace("??? example", "??? example drawing", 1)
 
 
 def _shown(match, outputs):

@@ -26,12 +26,15 @@ matplotlib.use("agg")
 
 STYLE = Path(__file__).with_name("matplotlibrc")
 LINE = r'!\[(?P<alt>[^\]]*)\]\((?P<kind>figure|film)(?::(?P<svg>\w+))?(?:\s+"(?P<caption>[^"]*)")?\)[ \t]*$'
+CSS = STYLE.parents[1] / "assets" / "css" / "book.css"
 THEME = {
     "#010203": "var(--plot-ink)",
     "#000000": "var(--plot-ink)",
     "#ffffff": "var(--plot-paper)",
     **{f"#0a000{i}": f"var(--plot-{i})" for i in range(1, 7)},
 }
+LIGHT = dict(re.findall(r"(--plot-\w+): (#\w{6});", CSS.read_text("utf-8").partition("slate")[0]))
+THEME |= {colour: f"var({name})" for name, colour in LIGHT.items()}  # drawn for a light page, as nnfunc.draw does
 
 
 def style():
@@ -85,10 +88,8 @@ def place(line, drawings, where, prefix):
 
 def _drawing(line, drawings, alt, where, prefix):
     film = line["kind"] == "film"
-    if isinstance(drawings, str):
-        made = [drawings]
-    elif line["svg"]:
-        made = drawings
+    if isinstance(drawings, str) or line["svg"]:
+        made = [_coloured(svg) for svg in ([drawings] if isinstance(drawings, str) else drawings)]
     else:
         made = [themed(svg, prefix) for svg in (drawings if film else drawings[:1])]
         del drawings[: len(made)]
@@ -105,11 +106,9 @@ def themed(svg, prefix):
 
 def alone(svg):
     """Themed SVG made fit to stand alone again, in the colours of a light page."""
-    css = (STYLE.parents[1] / "assets" / "css" / "book.css").read_text("utf-8")
-    light = dict(reversed(re.findall(r"(--plot-\w+): (#\w{6});", css)))  # the first of each is the light one
-    look = f"background: {light['--plot-paper']}; fill: {light['--plot-ink']}; font: 11px sans-serif"
+    look = f"background: {LIGHT['--plot-paper']}; fill: {LIGHT['--plot-ink']}; font: 11px sans-serif"
     svg = svg.replace("<svg ", f'<svg style="{look}; stroke-linejoin: round" ', 1)
-    return re.sub(r"var\((--plot-\w+)\)", lambda m: light.get(m[1], "sans-serif"), svg)
+    return re.sub(r"var\((--plot-\w+)\)", lambda m: LIGHT.get(m[1], "sans-serif"), svg)
 
 
 def inline(svg, alt):
@@ -120,13 +119,17 @@ def inline(svg, alt):
     return re.sub(r"\s*\n\s*", " ", head + svg[svg.index(">") + 1 :]).strip()
 
 
+def _coloured(svg):
+    return re.sub(r"#[0-9a-f]{6}\b", lambda m: THEME.get(m[0], m[0]), svg)
+
+
 def _tag(tag, prefix):
     if "base64," in tag:
         head, data, tail = re.fullmatch(r'(.*?)(base64,[^"]*)(.*)', tag, re.S).groups()
         return _tag(head, prefix) + data.replace("\n", "") + _tag(tail, prefix)
     tag = re.sub(r'\bid="', f'id="{prefix}-', tag)
+    tag = _coloured(tag)
     tag = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", tag)
-    tag = re.sub(r"#[0-9a-f]{6}\b", lambda m: THEME.get(m[0], m[0]), tag)
     tag = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--plot-font)", tag)
     tag = re.sub(r"font-family: [^;\"]*", "font-family: var(--plot-font)", tag)
     return re.sub(r"(\.\d{3})\d+", r"\1", tag)

@@ -2,7 +2,10 @@
 
 How wide a table must be is the sum of the longest words of its columns; names may be broken where their parts meet. A
 style sheet has no way to ask, so what is too wide is marked here, and laid out by book.css. (A page may also stack a
-table itself, in a box of class ``rows``.) A head without text is no head, and becomes a plain cell.
+table itself, in a box of class ``rows``.)
+
+A head without text is no head, and becomes a plain cell. Where a head is a formula, that is said in words, too: not all
+that reads a page aloud takes MathML for text.
 """
 
 import re
@@ -10,7 +13,7 @@ from html import escape, unescape
 
 TABLE = re.compile(r'(?P<rows><div class="rows[^>]*>\s*)?<table>(?P<body>.*?)</table>', re.S)
 ROW = re.compile(r"<tr>(.*?)</tr>", re.S)
-CELL = re.compile(r"<(?P<tag>t[hd])(?P<style>[^>]*)>(?P<text>.*?)</(?P=tag)>", re.S)
+CELL = re.compile(r"<(?P<tag>t[hd])(?P<style>(?: [^>]*)?)>(?P<text>.*?)</(?P=tag)>", re.S)
 JOINT = re.compile(r"<math.*?</math>|<[^>]*>|&\w+;|(?<=\w)(?:[_(/]|::|\.(?=[a-z]))(?=\w)", re.S)
 PHONE = 36  # characters, beside two for each column's edges
 
@@ -22,6 +25,7 @@ def on_page_content(html, page, config, files):
 def laid_out(body, rows):
     """The table, its rows marked to be stacked on a phone if it would be too wide for one."""
     body = CELL.sub(lambda m: m[0] if m["text"].strip() else f"<td{m['style']}></td>", body)
+    body = CELL.sub(_said, body)
     body = JOINT.sub(lambda m: m[0] if m[0][0] in "<&" else f"{m[0]}<wbr>", body)
     lines = [[cell["text"] for cell in CELL.finditer(row[1])] for row in ROW.finditer(body)]
     widths = [max(map(longest, column)) + 2 for column in zip(*lines, strict=True)]
@@ -39,6 +43,13 @@ def longest(text):
 
 def plain(text):
     return unescape(re.sub("<[^>]*>", "", text)).strip()
+
+
+def _said(match):
+    words = plain(re.sub(r"<math.*?</math>", "", match["text"], flags=re.S))
+    if match["tag"] == "td" or words:
+        return match[0]
+    return re.sub(r"<math(.*?)</math>", lambda m: f'<math aria-label="{escape(plain(m[0]))}"{m[1]}</math>', match[0])
 
 
 def _labelled(row, heads):

@@ -55,7 +55,8 @@ def shift(images: Array, key: Key, pixels: int = 2) -> np.ndarray:
 def rotate(images: Array, key: Key, degrees: float = 10.0) -> np.ndarray:
     r"""Turn each image around its centre by a random angle.
 
-    $$y_n(h, w) = x_n(h \cos \varphi_n + w \sin \varphi_n,\; w \cos \varphi_n - h \sin \varphi_n), \qquad
+    $$y_n(h, w) = x_n(h \cos \varphi_n + w \sin \varphi_n,\;
+    w \cos \varphi_n - h \sin \varphi_n), \qquad
     \varphi_n \sim U(-\varphi, \varphi)$$
 
     Here h and w count from the centre, down and to the right, so that a positive angle turns the image

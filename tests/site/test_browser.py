@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the browser extra")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the browser tests need the browser extra")
 
 DOCS = Path(__file__).parents[2] / "docs"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -147,6 +148,12 @@ def visit(tab, url):
     tab.wait_for_function("document.body.hasAttribute('data-md-color-scheme')")
 
 
+def barriers(tab):
+    """What axe-core finds wrong with the page for readers who cannot see it well, or not at all."""
+    found = axe.Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    return [f"{rule['id']}: {node['html'][:99]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+
+
 @pytest.mark.parametrize(("look", "scheme", "width"), LOOKS, ids=["light", "dark"])
 @pytest.mark.parametrize("page", [*PAGES, "404.html"], ids=lambda page: page or "home")
 def test_a_page_is_whole_by_day_and_by_night_wide_and_on_a_phone(tabs, address, page, look, scheme, width):
@@ -159,6 +166,8 @@ def test_a_page_is_whole_by_day_and_by_night_wide_and_on_a_phone(tabs, address, 
             visit(tab, address + page)
             assert tab.locator("body").get_attribute("data-md-color-scheme") == scheme
         faults += [f"{size}: {fault}" for fault in tab.evaluate(FAULTS)]
+        if size == width:
+            faults += barriers(tab)
     assert faults + wrong == []
 
 

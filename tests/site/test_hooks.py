@@ -210,6 +210,24 @@ def test_a_figure_is_drawn_where_its_line_stands():
     assert '<figcaption markdown="span">It *rises*.</figcaption>' in shown
 
 
+def test_the_code_of_a_figure_stands_below_it():
+    box = '??? example "The code of the figure"\n\n    ```pycon\n    >>> _ = plt.plot([1, 2])\n\n    ```\n\n'
+    line = '![a line](figure "A caption")\n'
+    start = "```pycon\n>>> from matplotlib import pyplot as plt\n\n```\n\n"
+    shown = run(f"{start}{box}{line}\nText\n\n{box}Text\n\n{line}", "page.md")
+    at = [shown.index(part) for part in ("<figcaption", "</figure>", '??? example drawing "The', "plt.plot", "Text\n")]
+    assert at == sorted(at)
+    assert shown.count("example drawing") == 1, "only where the figure follows at once"
+    assert shown.rindex("??? example ") < shown.rindex("<figure")
+
+
+def test_the_drawings_of_the_library_take_the_pages_colours():
+    code = ">>> import nnfunc as nn\n>>> net = nn.draw.neurons_svg(nn.init_mlp(0, (2, 3, 1)))"
+    shown = run(f"```pycon\n{code}\n\n```\n\n![a](figure:net)\n", "page.md")
+    fills = set(re.findall(r'<circle[^>]* fill="([^"]*)"', shown))
+    assert fills == {"var(--plot-1)", "var(--plot-3)", "var(--plot-6)"}
+
+
 def test_two_figures_are_drawn_in_the_order_of_their_lines():
     two = PLOT.replace("_ = ax.plot([1, 2])", "_ = ax.set_title('first')") + PLOT.replace(
         "_ = ax.plot([1, 2])", "_ = ax.set_title('second')"
@@ -349,8 +367,8 @@ def test_other_blocks_are_left_alone():
 
 
 def table(*rows):
-    lines = "".join(f"<tr>{''.join(f'<t{tag}>{cell}</t{tag}>' for cell in row)}</tr>\n" for tag, *row in rows)
-    return f"<table>\n{lines}</table>"
+    head, *lines = (f"<tr>{''.join(f'<t{tag}>{cell}</t{tag}>' for cell in row)}</tr>\n" for tag, *row in rows)
+    return f"<table>\n<thead>\n{head}</thead>\n{''.join(lines)}</table>"
 
 
 def laid_out(html):
@@ -374,7 +392,15 @@ def test_the_rows_of_a_table_too_wide_for_a_phone_name_their_columns():
 
 
 def test_a_head_without_text_is_no_head():
-    assert laid_out(table(["h", "", "x"])) == "<table>\n<tr><td></td><th>x</th></tr>\n</table>"
+    assert laid_out(table(["h", "", "x"])) == "<table>\n<thead>\n<tr><td></td><th>x</th></tr>\n</thead>\n</table>"
+
+
+def test_a_head_that_is_a_formula_is_said_in_words_too():
+    formula = "<math><mi>a</mi><mo>&lt;</mo></math>"
+    html = laid_out(table(["h", formula, f"{formula} m"], ["d", formula, "1"]))
+    said = formula.replace("<math>", '<math aria-label="a&lt;">')
+    assert f"<th>{said}</th><th>{formula} m</th>" in html
+    assert f"<td>{formula}</td>" in html
 
 
 def test_names_can_be_broken_and_numbers_and_formulas_cannot():
@@ -571,6 +597,24 @@ def test_formulas_become_mathml():
     assert shown.startswith('<div class="formula"><math display="block"><mfrac><mn>1</mn><mi>N</mi></mfrac>')
 
 
+def test_formulas_side_by_side_can_stand_below_each_other_and_a_line_of_the_source_goes_on():
+    shown = formulas.convert(
+        r"""a = \sqrt{1 \quad 2} = {3
+        } , \qquad \begin{cases} 4 \quad
+        5 \end{cases}
+        = 6 \quad
+        7""",
+        True,
+        "p.md",
+    )
+    pieces = re.findall(r"<math([^>]*)>(.*?)</math>", shown)
+    assert [look for look, _ in pieces] == [' display="block"'] * 2 + [
+        ' class="on" display="block"',
+        ' display="block"',
+    ]
+    assert [re.sub(r"<[^>]*>|[\s\u2063]", "", text) for _, text in pieces] == ["a=12=3,", "{45", "=6", "7"]
+
+
 def test_a_prime_is_not_raised_twice():
     shown = formulas.convert("f'(x)^2", False, "p.md")
     assert '<mrow><mi>f</mi><mo lspace="0" rspace="0">′</mo></mrow>' in shown
@@ -592,3 +636,15 @@ def test_the_font_holds_the_glyphs_used_their_italics_and_the_means_to_stretch()
     assert "ψ" not in held
     assert font["MATH"].table.MathVariants.VertGlyphCoverage.glyphs
     assert formulas.font({"x", "√"}) == formulas.font({"√", "x"})
+
+
+def test_a_root_has_one_width_whatever_its_size():
+    ttlib = pytest.importorskip("fontTools.ttLib")
+    font = ttlib.TTFont(io.BytesIO(formulas.font({"√", "x"})))
+    variants, root = font["MATH"].table.MathVariants, font.getBestCmap()[ord("√")]
+    stretched = variants.VertGlyphConstruction[variants.VertGlyphCoverage.glyphs.index(root)]
+    names = [v.VariantGlyph for v in stretched.MathGlyphVariantRecord]
+    names += [part.glyph for part in stretched.GlyphAssembly.PartRecords]
+    assert len(set(names)) > 5
+    assert {font["hmtx"][name][0] for name in [root, *names]} == {900}
+    assert max(font["glyf"][name].xMax for name in [root, *names]) < 950
