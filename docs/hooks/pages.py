@@ -9,10 +9,11 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from importlib.util import find_spec
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import executed
@@ -102,9 +103,15 @@ def _deaf_to_ctrl_c():
 
 
 def _humbly():
-    """A reader who waits for the first page goes first."""
+    """A reader who waits for the first page goes first; and no process outlives the one that started it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(5)
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)
 
 
 def _cores():

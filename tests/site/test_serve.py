@@ -126,3 +126,17 @@ def test_ctrl_c_stops_at_once_and_in_silence(served):
     assert served.process.wait(PATIENCE) == 0
     assert time.monotonic() - began < 5, "the six seconds of the slow page are not waited for"
     assert "Traceback" not in served.log.read_text()
+
+
+def test_no_process_outlives_a_server_that_is_killed(served):
+    served.wait_for("")
+    os.kill(served.process.pid, signal.SIGKILL)
+    served.process.wait(PATIENCE)
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.killpg(served.process.pid, 0)
+        except ProcessLookupError:
+            break
+        assert time.monotonic() < end
+        time.sleep(0.1)
