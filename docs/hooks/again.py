@@ -37,17 +37,18 @@ def builder(build_all, run):
     return build_what_was_saved
 
 
-def follow(pages):
-    """Build each of these pages again as it comes, once the whole site stands."""
+def follow(pages, early):
+    """Build each of these pages again as it comes, once the whole site stands, if it was built too early."""
 
     def work():
         waiting = []
         for page in pages:
             waiting.append(page)
             while whole.is_set() and waiting:
-                page_again(waiting.pop(0))
+                if early(page := waiting.pop(0)):
+                    page_again(page)
         whole.wait()
-        for page in waiting:
+        for page in filter(early, waiting):
             page_again(page)
 
     threading.Thread(target=work, daemon=True).start()

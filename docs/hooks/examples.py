@@ -65,7 +65,7 @@ def on_nav(nav, config, files):
     finished = pages.start([file.page for file in files.documentation_pages()], config)
     if serving:
         early.clear()
-        again.follow(page for page in finished if page.file.src_uri in early)
+        again.follow(finished, lambda page: page.file.src_uri in early)
     else:
         for page in finished:
             _results(page.file.src_uri)
@@ -77,9 +77,9 @@ def on_page_markdown(markdown, page, config, files):
         return markdown
     name = page.file.src_uri
     try:
-        if _results(name) is None:
-            early.add(name)
-        return show(markdown, _results(name), name)
+        found = _results(name)
+        (early.discard if found or name not in pages.results else early.add)(name)
+        return show(markdown, found, name)
     except PluginError as error:
         if not serving:
             raise
@@ -87,8 +87,7 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_post_page(output, page, config):
-    being_run = pages.results.get(page.file.src_uri, True) is None
-    return output.replace("</head>", f"{REFRESH}</head>", 1) if being_run else output
+    return output.replace("</head>", f"{REFRESH}</head>", 1) if page.file.src_uri in early else output
 
 
 def _results(name):

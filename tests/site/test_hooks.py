@@ -137,8 +137,10 @@ def test_a_page_that_is_being_run_is_shown_as_it_is_written_and_asks_for_itself(
     assert "0.3..." in shown
     assert "It rises." in shown
     assert '<meta http-equiv="refresh"' in examples.on_post_page("<head></head>", here, None)
-    pages.results.clear()
+    pages.results[here.file.src_uri] = executed.run(text, "p.md")
+    examples.on_page_markdown(text, here, None, None)
     assert examples.on_post_page("<head></head>", here, None) == "<head></head>"
+    pages.results.clear()
 
 
 def test_no_flag_is_global():
