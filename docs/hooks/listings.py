@@ -4,7 +4,8 @@ The copy button takes what can be typed: book.css hides the prompts and what is 
 punctuation and spaces have the colour of the block itself, so the two thirds of all tags that say so are left out.
 
 A line that a phone may have to wrap gets a box of its own, which knows how deep its code begins: book.css hangs the
-rest of the line a little deeper than that. A short line needs none, and a page is smaller without.
+rest of the line a little deeper than that. A short line needs none, and a page is smaller without. On paper a block may
+be divided only if it is long.
 """
 
 import re
@@ -12,14 +13,20 @@ from html import unescape
 from itertools import groupby
 
 PLAIN = re.compile(r'<span class="(?:n|o|p|w)">([^<]*)</span>')
-CODE = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code[^>]*>)(.*?)(?=</code></pre>)", re.S)
+CODE = re.compile(r"<pre>(?P<head>(?:<span></span>)?<code[^>]*>)(?P<block>.*?)(?=</code></pre>)", re.S)
 MARKED = '<span class="hll">'  # Pygments closes it behind the line's end
 LONG = 38  # columns, for which a block has room wherever it stands on a phone 360 pixels wide
+WHOLE = 8  # lines
 BEGIN = re.compile(r"(?:(?:>>>|\.\.\.) )? *")
 
 
 def on_page_content(html, page, config, files):
-    return CODE.sub(lambda code: code[1] + mark(code[2]), PLAIN.sub(r"\1", html))
+    return CODE.sub(_listing, PLAIN.sub(r"\1", html))
+
+
+def _listing(match):
+    pre = '<pre class="long">' if match["block"].count("\n") > WHOLE else "<pre>"
+    return f"{pre}{match['head']}{mark(match['block'])}"
 
 
 def mark(block):

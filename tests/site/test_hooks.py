@@ -350,6 +350,15 @@ def test_a_long_line_has_a_box_that_knows_where_its_code_begins():
     assert re.search(r'<span class="hll"><span class="line"[^>]*>8*\n</span></span>x\n</span>$', shown)
 
 
+def test_only_a_long_block_may_be_divided_on_paper():
+    def shown(lines):
+        html = "<pre><span></span><code>" + "x\n" * lines + "</code></pre>"
+        return listings.on_page_content(html, page(""), None, None)
+
+    assert shown(8).startswith("<pre><span></span><code>x\n")
+    assert shown(9).startswith('<pre class="long"><span></span><code>x\n')
+
+
 def test_a_line_without_a_prompt_begins_with_its_code():
     (begin,) = re.findall(r"--begin:(\d+)", listings.mark(f"short\n  {'x' * 40}\n"))
     assert begin == "2"
