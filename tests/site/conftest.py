@@ -1,6 +1,7 @@
 """The site, built once for all tests that look at it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 NEEDED = ("mkdocs", "material", "mkdocstrings_handlers", "mkdocs_jupyter", "math_core", "ziamath", "brotli")
 
 
@@ -42,3 +44,16 @@ def site(build, tmp_path_factory):
     if "NNFUNC_SITE" in os.environ:
         return Path(os.environ["NNFUNC_SITE"])
     return build(tmp_path_factory.mktemp("site") / "first")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; it ends with the file that uses it, since its event loop runs as long as it does."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the browser extra")
+    with playwright.sync_playwright() as driver:
+        path = next(filter(None, map(shutil.which, CHROMIUM)), driver.chromium.executable_path)
+        if not Path(path).exists():
+            pytest.skip("no Chromium here; Debian has it as `chromium`")
+        chromium = driver.chromium.launch(executable_path=path, args=["--disable-gpu"])
+        yield chromium
+        chromium.close()

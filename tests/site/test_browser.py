@@ -6,17 +6,14 @@ import functools
 import http.server
 import json
 import re
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the browser extra")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the browser tests need the browser extra")
 
 DOCS = Path(__file__).parents[2] / "docs"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PAGES = sorted(
     "".join(f"{part}/" for part in path.relative_to(DOCS).with_suffix("").parts if part != "index")
     for path in DOCS.rglob("*.md")
@@ -87,18 +84,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium; it ends with this file, since its event loop runs as long as it does."""
-    with playwright.sync_playwright() as driver:
-        path = next(filter(None, map(shutil.which, CHROMIUM)), driver.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("no Chromium here; Debian has it as `chromium`")
-        chromium = driver.chromium.launch(executable_path=path)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

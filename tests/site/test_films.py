@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,7 +22,6 @@ import films  # noqa: E402
 
 sys.path.pop(0)
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 TITLES = [f"frame {letter}" for letter in "abcdefghijklm"]
 PAGE = """```pycon
 >>> from matplotlib import pyplot as plt
@@ -202,18 +200,6 @@ film => [...film.querySelectorAll(".shot")].filter(shot => {
     return opacity == 1
 }).map(shot => shot.textContent.match(/frame \\w/)?.[0]).filter(Boolean)
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the browser extra")
-    with playwright.sync_playwright() as driver:
-        path = next(filter(None, map(shutil.which, CHROMIUM)), driver.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("no Chromium here; Debian has it as `chromium`")
-        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

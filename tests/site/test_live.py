@@ -19,7 +19,6 @@ import pytest
 
 for needed in ("mkdocs", "material", "ipykernel"):
     pytest.importorskip(needed, reason="serving the site needs the book extra")
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the browser extra")
 
 ROOT = Path(__file__).parents[2]
 HOOKS = ROOT / "docs" / "hooks"
@@ -105,18 +104,6 @@ extra_css: [assets/css/book.css]
 hooks: [HOOKS/live.py, HOOKS/examples.py, HOOKS/listings.py]
 markdown_extensions: [attr_list, md_in_html, pymdownx.details, pymdownx.highlight, pymdownx.superfences]
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-        path = next(filter(None, found), driver.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("no Chromium here; Debian has it as `chromium`")
-        chromium = driver.chromium.launch(executable_path=path)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
