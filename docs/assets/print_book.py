@@ -24,6 +24,12 @@ ARTICLE = re.compile(r"<article[^>]*>(.*)</article>", re.S)
 HEADING = re.compile(r'<h([12]) id="([^"]*)"[^>]*>(.*?)</h\1>', re.S)
 OWN = re.compile(r'(?<= )((?:id|for|name|aria-labelledby)=")(?=[^"])')
 LINK = re.compile(r'(?<= )(?P<kind>(?:xlink:)?href)="(?P<to>[^"]*)"')
+BOXES = (  # Chromium would leave the title of a <details> alone at the bottom of a page
+    ('<details class="', '<div class="admonition '),
+    ("</details>", "</div>"),
+    ("<summary>", '<p class="admonition-title">'),
+    ("</summary>", "</p>"),
+)
 SIGN = re.compile(r'<a class="headerlink".*?</a>|<svg.*?</svg>', re.S)
 
 
@@ -36,7 +42,9 @@ def pages(site):
 def article(site, page, printed):
     """The text of a page, its ids made the page's own, its links led to where their targets stand in the document."""
     text = ARTICLE.search((site / page / "index.html").read_text("utf-8"))[1]
-    text = re.sub(r"<script.*?</script>", "", text, flags=re.S).replace("<details", "<details open")
+    text = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    for closed, opened in BOXES:
+        text = text.replace(closed, opened)
     text = OWN.sub(rf"\g<1>{name(page)}", text)
     text = re.sub(r"url\(#", f"url(#{name(page)}", text)
     return LINK.sub(lambda link: target(link, page, printed), text)
