@@ -198,5 +198,5 @@ def test_jaxs_half_precisions_are_stored_in_half_and_computed_in_single(kind):
 def test_cupys_arrays_are_refused_where_nothing_translates_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "array_api_compat", None)
     array_of_cupy = type("ndarray", (), {"__module__": "cupy"})()
-    with pytest.raises(ValueError, match="PyTorch and CuPy want array-api-compat"):
+    with pytest.raises(ValueError, match="PyTorch and CuPy want an adapter: pip install array-api-compat"):
         nn.relu(array_of_cupy)

@@ -385,10 +385,8 @@ def asked(address):
     port = int(address.rstrip("/").rpartition(":")[2])
     token = re.search('name="live" content="(.*?)"', fetch(address))[1]
 
-    def ask(method="POST", body=None, **changes):
-        body = body or json.dumps(
-            {"do": "run", "id": "test", "above": [], "code": "6 * 7", "edited": True, "number": 0}
-        )
+    def ask(method="POST", **changes):
+        body = json.dumps({"do": "run", "id": "test", "above": [], "code": "6 * 7", "edited": True, "number": 0})
         headers = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}", "X-Token": token} | changes
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request(method, "/.live", body, {k: v.replace("PORT", str(port)) for k, v in headers.items() if v})
@@ -416,7 +414,7 @@ def test_the_page_gets_an_answer(asked):
         {"Host": "evil.example", "Origin": "http://evil.example"},
         {"method": "GET"},
         {"method": "OPTIONS"},
-        {"body": "[" + " " * 2**20 + "]"},
+        {"Content-Length": str(2**20 + 1)},
         {"Content-Length": "many"},
     ],
     ids=lambda change: str(change)[:60],
