@@ -5,11 +5,13 @@ alone are read, run and written here, into the site that is being served. The in
 several pages, wait for the next whole build.
 """
 
+import contextlib
 import os
 import threading
 from pathlib import Path
 
 from mkdocs.commands import build
+from mkdocs.exceptions import PluginError
 
 last = {}  # of the last whole build: its templates, configuration, pages and files' times
 one_at_a_time = threading.RLock()
@@ -46,9 +48,13 @@ def follow(pages, early):
             waiting.append(page)
             while whole.is_set() and waiting:
                 if early(page := waiting.pop(0)):
-                    page_again(page)
+                    mend(page)
         whole.wait()
         for page in filter(early, waiting):
+            mend(page)
+
+    def mend(page):
+        with contextlib.suppress(PluginError):  # MkDocs has told of it, and other pages wait
             page_again(page)
 
     threading.Thread(target=work, daemon=True).start()
@@ -71,12 +77,12 @@ def page_again(page):
 
 
 def _saved():
-    """The pages saved since the last build, if nothing else was."""
+    """The pages saved since the last build, if nothing else was, and none has come or gone."""
     then, now = last["written"], _written(last["config"])
     changed = {path for path in then.keys() | now.keys() if then.get(path) != now.get(path)}
     pages = {file.abs_src_path: file.page for file in last["files"].documentation_pages()}
     last["written"] = now
-    return [pages[path] for path in changed] if changed <= pages.keys() else []
+    return [pages[path] for path in changed] if changed <= pages.keys() & then.keys() & now.keys() else []
 
 
 def _written(config):

@@ -38,7 +38,7 @@ PART = re.compile(
 EXAMPLE = re.compile(r"^[ \t]*>>> ", re.M)
 NAMED_FILE = re.compile(r'"((?:docs|tests)/[\w./-]+)"')
 LIBRARY = Path(find_spec("nnfunc").origin).parent
-PACKAGES = {re.match(r"[\w.-]+", need)[0] for need in requires("nnfunc")}
+PACKAGES = {re.match(r"[\w.-]+", need)[0] for need in requires("nnfunc")}  # in lower case, with hyphens
 RUNS_IT = (Path(__file__), Path(figures.__file__), figures.STYLE)
 
 
@@ -96,7 +96,8 @@ def _checker():
 
 def surroundings():
     """A digest of all that decides the results of every page: the library, what runs it, and the versions."""
-    versions = sorted(f"{found.name} {found.version}" for found in distributions() if found.name in PACKAGES)
+    found = {re.sub(r"[-_.]+", "-", package.name).lower(): package.version for package in distributions()}
+    versions = sorted(f"{name} {version}" for name, version in found.items() if name in PACKAGES)
     digest = hashlib.sha256(repr([sys.version, *versions]).encode())
     library = (path for path in sorted(LIBRARY.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     for path in (*RUNS_IT, *library):

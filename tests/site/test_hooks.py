@@ -1,6 +1,7 @@
 """The hooks of the build: what they show, and what stops the build."""
 
 import io
+import os
 import re
 import sys
 import warnings
@@ -17,6 +18,7 @@ from mkdocs.exceptions import PluginError  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "hooks"))
+import again  # noqa: E402
 import examples  # noqa: E402
 import executed  # noqa: E402
 import figures  # noqa: E402
@@ -119,8 +121,33 @@ def test_a_page_is_run_once_and_again_when_what_it_depends_on_has_changed(starte
     assert started(text)[1] == []
     (library / "ops.py").rename(library / "conv.py")
     assert len(started(text)[1]) == 1
-    monkeypatch.setattr(executed, "distributions", lambda: [SimpleNamespace(name="numpy", version="9.9")])
-    assert len(started(text)[1]) == 1
+    for name, runs in (("numpy", 1), ("MkDocs_Material", 1), ("of-no-use", 1), ("nor-this", 0)):
+        monkeypatch.setattr(executed, "distributions", lambda name=name: [SimpleNamespace(name=name, version="9.9")])
+        assert len(started(text)[1]) == runs, name
+
+
+def test_pages_alone_are_built_again_only_if_they_were_saved_and_nothing_came_or_went(tmp_path, monkeypatch):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    one, two, style = docs / "one.md", docs / "two.md", docs / "a.css"
+    for path in (tmp_path / "mkdocs.yml", one, two, style):
+        path.write_text("1")
+    files = [SimpleNamespace(abs_src_path=str(path), page=path.name) for path in (one, two)]
+    config = SimpleNamespace(config_file_path=str(tmp_path / "mkdocs.yml"), docs_dir=str(docs), watch=[])
+    monkeypatch.setattr(again, "last", {})
+    again.remember(None, None, config, SimpleNamespace(documentation_pages=lambda: files))
+
+    def saved(path, time):
+        os.utime(path, (time, time))
+        return again._saved()
+
+    assert saved(one, 1) == ["one.md"]
+    assert saved(style, 2) == []
+    assert saved(two, 3) == ["two.md"]
+    one.unlink()
+    assert again._saved() == [], "a page that is gone cannot be read"
+    one.write_text("1")
+    assert again._saved() == []
 
 
 def test_a_wrong_page_is_not_kept(started):
