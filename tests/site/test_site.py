@@ -175,3 +175,9 @@ def test_the_check_passes_a_good_page(tmp_path):
     figure = '<figure><img src="index.html" alt="z"></figure>'
     (tmp_path / "index.html").write_text(links + r"<code>\(x\)</code>" + figure)
     assert check(tmp_path) == (0, ["0 faults"])
+
+
+def test_each_parameter_of_the_reference_has_its_own_default(site):
+    entry = html.unescape(re.sub(r"<[^>]+>", "", entries(site)["nnfunc.optimizers.adam"]))
+    shown = dict(re.findall(r"(\w+)\s+\(\s*float,\s+default:\s+(\S+)\s*\)", entry))
+    assert shown == {"lr": "0.001", "beta1": "0.9", "beta2": "0.999", "eps": "1e-08"}
